@@ -1,14 +1,25 @@
 //! Watch it run: a small busy server, and the page that shows how the runtime works.
 //!
 //! ```text
-//! cargo run --example watch_it_run [ADDRESS] [PAGE_ADDRESS] [FAULT …]
+//! cargo run --example watch_it_run
+//! cargo run --example watch_it_run 127.0.0.1:8080 127.0.0.1:6669 long-poll lost-waker
+//! cargo run --example watch_it_run [ADDRESS [PAGE_ADDRESS [FAULT …]]]
 //! ```
 //!
-//! Open the URL that it prints in a browser. You should see each task as a dot that travels between the queue, the
-//! executor and the places where it waits. Press Pause, and let the runtime poll one task after the other.
-//! Faults to look for: `long-poll`, `lost-waker`, `wait-cycle`, `leak`, `endless-request`. Ctrl-C ends the program in
-//! good order, and with `endless-request` the page names the task that keeps it waiting. With `impatient`, the server
-//! closes connections that are idle for two seconds, but not while the program is paused.
+//! Open the URL that it prints in a browser on the same machine. You should see each task as a dot that travels between
+//! the queue, the executor and the places where it waits. Press Pause, and then "Poll one task": the runtime polls one
+//! task after the other. Press Resume at the end.
+//!
+//! | fault | the page should show |
+//! |---|---|
+//! | `long-poll` | "long poll", each third second: a task holds the thread for two seconds, and all dots stand still |
+//! | `lost-waker` | "lost waker": a task waits, and no event can wake it |
+//! | `wait-cycle` | "wait cycle": two tasks wait for each other |
+//! | `leak` | "growth", after a few seconds: a place spawns tasks that do not end |
+//! | `endless-request` | "shutdown waits", after Ctrl-C: the task that keeps the program waiting |
+//! | `impatient` | no finding: the server closes connections that are idle for two seconds, but not while it is paused |
+//!
+//! Ctrl-C ends the program in good order, and a paused one after it resumes. With `endless-request`, press it a second time.
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
 use std::cell::{Cell, RefCell};
@@ -29,6 +40,16 @@ use waterwheel::runtime::{JoinHandle, Runtime, select3, signal, spawn_blocking, 
 
 /// The page that each visitor asks for.
 const VISITS: [&str; 5] = ["/", "/slow", "/report", "/", "/slow"];
+
+/// Mistakes that the page finds, and a setting that must not become one.
+const FAULTS: [&str; 6] = [
+    "long-poll",
+    "lost-waker",
+    "wait-cycle",
+    "leak",
+    "endless-request",
+    "impatient",
+];
 
 /// `/slow` waits for a timer, `/report` for a thread of the pool, and all others answer at once.
 async fn answer(request: Request<'_>) -> Result<Responded> {
@@ -135,7 +156,10 @@ fn plant(fault: &str, server: SocketAddr) {
             let visit = visit(server, "/endless", Duration::ZERO);
             spawn_named("patient visitor", visit).detach();
         }
-        _ => println!("unknown fault: {fault}"),
+        _ => println!(
+            "unknown fault: {fault}; the known ones are {}",
+            FAULTS.join(", ")
+        ),
     }
 }
 

@@ -69,9 +69,15 @@
 //! **Count.** [`Server::numbers`] returns all counters of a server. [`Server::on_refusal`] reports
 //! requests that no handler sees.
 //!
-//! **Build sites.** [`web`] has routes, responses as values, and parsers of queries, forms and JSON.
-//! Each part is a feature. The feature `web` has all of them, except WebSockets (`websocket`), services of tower
-//! (`tower`), programs by CGI (`cgi`) and the reverse proxy (`proxy`).
+//! **Build sites.** [`web`] has routes, responses as values, parsers of queries, forms and JSON, and middleware.
+//! Each part is a feature. The feature `web` has most of them. Its page lists those that are extra, such as `websocket`
+//! and `sessions`.
+//!
+//! **Ask other servers.** [`client`] is an HTTP/1.1 client, with the feature `client`. [`web::proxy`] passes requests on,
+//! with the feature `proxy`.
+//!
+//! **Operate.** [`web::health`] answers the checks of load balancers, [`Systemd`] tells systemd about the server (feature
+//! `systemd`), and [`guide::production`](crate::guide::production) is the checklist.
 //!
 //! **Test.** [`testing`] serves a handler over a connection in memory, through the real parser.
 //!

@@ -31,7 +31,11 @@
 //! | build a site from parts | [`http::web`], above all [its router](http::web::routes) |
 //! | limit what clients may use | [`Limits`](http::Limits), one table of all limits with their defaults |
 //! | serve HTTPS | [`http::tls`] |
+//! | send requests | [`http::client`] |
+//! | pass requests on to other servers | [`http::web::proxy`] |
+//! | put sessions, CORS, rate limits or a log around handlers | [`http::web::middleware`] and [`http::web::session`] |
 //! | test handlers | [`http::testing`] |
+//! | run a server on the internet | [`guide::production`] |
 //! | run tasks, timers and sockets without HTTP | [`runtime`] |
 //! | connect a database, tokio or axum | [`guide::ecosystem`] |
 //! | understand a compile error | [`guide::compile_errors`] |
@@ -39,30 +43,42 @@
 //!
 //! # Features
 //!
-//! The default has none of these.
+//! The default has none of these. The name of a feature goes into `features = […]` of the dependency `waterwheel`.
 //!
 //! | feature | adds |
 //! |---|---|
-//! | `web` | all parts of a site, which are the features from `cookies` to `templates` below |
+//! | `web` | most parts of a site, which are the features from `auth` to `trace` below |
+//! | `auth` | Basic and bearer authentication ([`http::web::auth`]) |
+//! | `client-address` | the client behind a proxy: PROXY protocol, `Forwarded`, `X-Forwarded-For` ([`http::web::client_address`]) |
+//! | `compress` | compressed answers: gzip and deflate ([`http::web::compress`]) |
 //! | `cookies` | `Set-Cookie` ([`Response::with_cookie`](http::web::response::Response::with_cookie)) |
 //! | `events` | server-sent events ([`http::web::events`]) |
 //! | `files` | folders of static files ([`http::web::files`]) |
+//! | `health` | `/healthz` and `/readyz` ([`http::web::health`]) |
 //! | `input` | queries, forms, cookies, credentials ([`http::web::input`]) |
-//! | `json` | JSON in and out ([`input::json`](http::web::input::json()), [`response::Json`](http::web::response::Json)) |
-//! | `middleware` | access log, request ids, time limits, handlers that block ([`http::web::middleware`]) |
-//! | `auth` | Basic and bearer authentication ([`http::web::auth`]) |
-//! | `trace` | a span for each request, and W3C Trace Context ([`http::web::trace`]) |
-//! | `sessions` | sessions and flash messages ([`http::web::session`]); `web` does not contain it |
+//! | `json` | JSON in and out ([`input::json`](http::web::input::json()), [`response::Json`](http::web::response::Json), and that of the client) |
+//! | `middleware` | access log, request ids, limits on handlers and on clients, CORS, CSRF, security headers, handlers that block ([`http::web::middleware`]) |
 //! | `multipart` | forms with files ([`http::web::multipart`]) |
 //! | `response` | responses as values ([`http::web::response`]) |
 //! | `routes` | a router ([`http::web::routes`]) |
 //! | `templates` | pages from templates ([`http::web::templates`]) |
-//! | `proxy` | a reverse proxy ([`http::web::proxy`]); `web` does not contain it |
+//! | `trace` | a span for each request, and W3C Trace Context ([`http::web::trace`]) |
+//!
+//! `web` does not contain these:
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `client` | an HTTP/1.1 client ([`http::client`]); for https it needs a feature of TLS, too |
+//! | `proxy` | a reverse proxy ([`http::web::proxy`]) |
 //! | `tls` | HTTPS by rustls and `ring` ([`http::tls`]): 9 more crates |
 //! | `tls-aws-lc-rs` | HTTPS with the cryptography of `aws-lc-rs`; with `tls` beside it, this one is the default |
 //! | `tls-core` | HTTPS with a `CryptoProvider` of yours |
-//! | `websocket` | WebSockets, by tungstenite and flate2 ([`http::web::websocket`]); `web` does not contain it |
-//! | `cgi` | programs as handlers, by CGI ([`http::web::cgi`]); `web` does not contain it |
+//! | `sessions` | sessions and flash messages ([`http::web::session`]) |
+//! | `websocket` | WebSockets, by tungstenite and flate2 ([`http::web::websocket`]) |
+//! | `compress-brotli`, `compress-zstd` | more codings for `compress` |
+//! | `cgi` | programs as handlers, by CGI ([`http::web::cgi`]) |
+//! | `tower` | services of tower, such as a `Router` of axum, as handlers, and handlers as services ([`http::web::tower`]) |
+//! | `systemd` | READY, STOPPING and WATCHDOG for systemd ([`http::Systemd`]) |
 //! | `prometheus` | the page that Prometheus reads ([`Numbers::to_prometheus`](http::Numbers::to_prometheus)) |
 //! | `inspect` | why each task waits, what is wrong, what has happened, and a page that shows it ([`inspect`]) |
 //! | `watch` | reports of tasks that hold the thread, in release builds too ([`runtime::watch`]) |

@@ -10,12 +10,14 @@
 //! `/readyz` answers 503 for the seconds in `UNREADY_SECONDS` (2 by default), then the server shuts down.
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
+use std::io::IsTerminal;
 use std::rc::Rc;
 use std::time::Duration;
 
 use waterwheel::http::web::client_address::{ForwardedBy, Networks, ProxyProtocol, TrustedProxies};
 use waterwheel::http::web::health::Health;
 use waterwheel::http::web::middleware::{LineWriter, access_log};
+use waterwheel::http::web::trace::traces;
 use waterwheel::http::{Limits, Listener, Request, Responded, Result, Server, StatusCode, Systemd};
 use waterwheel::runtime::net::TcpListener;
 use waterwheel::runtime::{self, signal};
@@ -32,6 +34,12 @@ async fn site(server: &Server, request: Request<'_>) -> Result<Responded> {
 }
 
 fn main() -> Result<()> {
+    // The lines of the server. Without a subscriber, they are lost.
+    tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::INFO)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal()) // the journal shows no colours
+        .init();
     let mut arguments = std::env::args().skip(1);
     let address = arguments
         .next()
@@ -62,6 +70,7 @@ fn main() -> Result<()> {
         let numbers = server.clone();
         let handler = async move |request: Request<'_>| site(&numbers, request).await;
         let handler = access_log(handler, move |entry| lines.write(entry.combined()));
+        let handler = traces(handler); // the lines of a request are in its span
         // Outside of the log, so that the checks do not fill it.
         let handler = Health::new(server.stopper()).around(handler);
         let shutdown = signal::shutdown();

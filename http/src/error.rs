@@ -424,12 +424,14 @@ impl StdError for InvalidAnswer {}
 /// [`std::error::Error`]; [`source`](Self::source) returns the error inside.
 ///
 /// ```
-/// fn parse(text: &str) -> waterwheel::http::Result<u16> {
+/// use waterwheel::http::{Result, StatusCode};
+///
+/// fn parse(text: &str) -> Result<u16> {
 ///     Ok(text.parse::<u16>()?)
 /// }
 /// let error = parse("many").unwrap_err();
 /// assert_eq!(error.to_string(), "invalid digit found in string");
-/// assert_eq!(error.status(), http::StatusCode::INTERNAL_SERVER_ERROR);
+/// assert_eq!(error.status(), StatusCode::INTERNAL_SERVER_ERROR);
 /// ```
 pub struct Error(Box<Cause>);
 

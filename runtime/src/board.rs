@@ -196,14 +196,20 @@ pub(crate) struct RunningPoll {
 }
 
 impl RunningPoll {
-    /// Leaves a reason. Removes it, and all inside, if its future is ready.
-    pub(crate) fn leave(&mut self, index: usize, is_pending: bool) {
-        let Some(WaitNode {
+    /// Sets the subject of the reason that was entered last.
+    pub(crate) fn describe(&mut self, subject: Subject) {
+        if let Some(reason) = self.entered.and_then(|index| self.reasons.get_mut(index)) {
+            reason.detail = subject;
+        }
+    }
+
+    /// Leaves the reason that was entered last, and returns its depth. Removes it, and all inside, if its future is not
+    /// pending.
+    pub(crate) fn leave(&mut self, is_pending: bool) -> Option<u32> {
+        let index = self.entered?;
+        let WaitNode {
             depth, label, site, ..
-        }) = self.reasons.get(index)
-        else {
-            return;
-        };
+        } = self.reasons.get(index)?;
         let (depth, label, site) = (*depth, *label, *site);
         let around = self.reasons[..index]
             .iter()
@@ -213,6 +219,7 @@ impl RunningPoll {
             self.complete(label, site);
             self.reasons.truncate(index);
         }
+        Some(depth)
     }
 
     /// Notes that a future has completed.

@@ -325,32 +325,41 @@ impl Executor {
     fn deliver_events(&self, timeout: Option<Duration>, due: &mut Vec<Waker>) -> usize {
         let parked = self.reactor.park(timeout);
         parked.expect("epoll_wait fails only if foreign code has closed its descriptor");
-        let reports = points::is_on();
-        if reports {
-            points::unparked(self.reactor.events_len());
+        if points::is_on() {
+            self.deliver_reported(due)
+        } else {
+            self.deliver::<false>(due)
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn deliver_reported(&self, due: &mut Vec<Waker>) -> usize {
+        points::unparked(self.reactor.events_len());
+        let events = self.deliver::<true>(due);
+        points::delivered(due.len());
+        events
+    }
+
+    fn deliver<const REPORTS: bool>(&self, due: &mut Vec<Waker>) -> usize {
         // One borrow for all events, which is possible because no foreign code runs here. // LOG R4
         let tasks = self.tasks.borrow();
-        let events = local_queue::push_first(|ready| {
+        local_queue::push_first(|ready| {
             let queue = |task| {
                 if tasks.mark_queued(task) {
-                    if reports {
+                    if REPORTS {
                         points::wake(task);
                     }
                     ready.push(task);
                 }
             };
             let seen = |source, readiness: Readiness, due| {
-                if reports {
+                if REPORTS {
                     points::io_ready(source, readiness.into(), due);
                 }
             };
             self.reactor.deliver(due, seen, queue)
-        });
-        if reports {
-            points::delivered(due.len());
-        }
-        events
+        })
     }
 
     /// Wakes the wakers that a turn has collected.

@@ -30,6 +30,7 @@ pub(crate) use on::*;
 mod on {
     use std::cell::{Cell, RefCell};
     use std::collections::HashMap;
+    use std::mem;
     use std::net::SocketAddr;
     use std::os::fd::{AsFd, AsRawFd};
     use std::panic::Location;
@@ -159,7 +160,7 @@ mod on {
     }
 
     impl Active {
-        /// Adds a reason. Returns its index.
+        /// Adds a reason.
         fn push(
             &self,
             cx: &Context<'_>,
@@ -167,7 +168,7 @@ mod on {
             site: Site,
             detail: Subject,
             [is_entered, is_new]: [bool; 2],
-        ) -> usize {
+        ) {
             let waker = cx.waker().data() as usize;
             let node = WaitNode {
                 depth: self.depth,
@@ -184,7 +185,6 @@ mod on {
             if is_entered {
                 running.entered = Some(index);
             }
-            index
         }
     }
 
@@ -196,72 +196,85 @@ mod on {
         detail: impl FnOnce() -> Detail,
         poll: impl FnOnce(&mut Context<'a>) -> Poll<T>,
     ) -> Poll<T> {
+        let entered = Entered::begin(cx, origin, detail);
         // One call of `poll` and not two, so that the compiler can inline it.
-        let entered = if ON.get() {
-            begin(cx, origin, detail().0)
-        } else {
-            None
-        };
         let result = poll(cx);
-        if let Some(entered) = entered {
-            end(&entered, result.is_pending());
-        }
+        entered.leave(result.is_pending());
         result
     }
 
-    /// Like [`enter`], for a future whose subject is known after the poll.
-    #[inline]
-    pub(crate) fn enter_described<'a, S, T>(
-        cx: &mut Context<'a>,
-        origin: Origin,
-        state: &mut S,
-        poll: impl FnOnce(&mut S, &mut Context<'a>) -> Poll<T>,
-        detail: impl FnOnce(&S) -> Detail,
-    ) -> Poll<T> {
-        let entered = if ON.get() {
-            begin(cx, origin, Subject::Named(None))
-        } else {
-            None
-        };
-        let result = poll(state, cx);
-        if let Some(entered) = entered {
-            if result.is_pending() {
-                // Before the lock, because the closure is another crate's.
-                let subject = detail(state).0;
-                with_active(|active| {
-                    if let Some(reason) = active.board.running().reasons.get_mut(entered.index) {
-                        reason.detail = subject;
-                    }
-                });
+    /// The reason that was entered last. It is left when this drops, also if the future panics.
+    // Without a field: the flag is read again, because a value that is kept over the poll makes the compiler double
+    // the poll and inline neither. // LOG S7
+    #[derive(Debug)]
+    pub(crate) struct Entered;
+
+    impl Entered {
+        /// Enters a reason. `detail` is called only in an inspected runtime.
+        #[inline]
+        pub(crate) fn begin(
+            cx: &Context<'_>,
+            origin: Origin,
+            detail: impl FnOnce() -> Detail,
+        ) -> Self {
+            if ON.get() {
+                begin(cx, origin.label, origin.site, detail);
             }
-            end(&entered, result.is_pending());
+            Self
         }
-        result
+
+        #[inline]
+        pub(crate) fn leave(self, is_pending: bool) {
+            mem::forget(self);
+            if ON.get() {
+                end(is_pending);
+            }
+        }
+
+        /// Leaves the reason of a future that has to wait. Its subject is known after the poll.
+        #[inline]
+        pub(crate) fn leave_described(self, detail: impl FnOnce() -> Detail) {
+            mem::forget(self);
+            if ON.get() {
+                end_described(detail);
+            }
+        }
     }
 
-    /// A reason that is entered.
-    struct EnteredAt {
-        index: usize,
-        depth: u32,
+    impl Drop for Entered {
+        fn drop(&mut self) {
+            if ON.get() {
+                end(false);
+            }
+        }
     }
 
     #[cold]
-    fn begin(cx: &Context<'_>, origin: Origin, detail: Subject) -> Option<EnteredAt> {
+    #[inline(never)]
+    fn begin(cx: &Context<'_>, label: &'static str, site: Site, detail: impl FnOnce() -> Detail) {
+        // Before the borrow, because the closure is the caller's.
+        let detail = detail().0;
         with_active(|active| {
-            let depth = active.depth;
-            let index = active.push(cx, origin.label, origin.site(), detail, [true, false]);
+            active.push(cx, label, site, detail, [true, false]);
             active.depth += 1;
-            EnteredAt { index, depth }
-        })
+        });
     }
 
     #[cold]
-    fn end(entered: &EnteredAt, is_pending: bool) {
+    #[inline(never)]
+    fn end_described(detail: impl FnOnce() -> Detail) {
+        let detail = detail().0;
+        with_active(|active| active.board.running().describe(detail));
+        end(true);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn end(is_pending: bool) {
         with_active(|active| {
-            // A panic that a future inside has caught may have left reasons open. So the depth is stored, and not
-            // counted down.
-            active.depth = entered.depth;
-            active.board.running().leave(entered.index, is_pending);
+            if let Some(depth) = active.board.running().leave(is_pending) {
+                active.depth = depth;
+            }
         });
     }
 
@@ -368,7 +381,7 @@ mod on {
             depth: 0,
             ends: HashMap::new(),
         };
-        ENDS.with(|ends| std::mem::swap(&mut *ends.borrow_mut(), &mut active.ends));
+        ENDS.with(|ends| mem::swap(&mut *ends.borrow_mut(), &mut active.ends));
         PollGuard {
             outer: ACTIVE.with(|place| place.replace(Some(active))),
             was_on: ON.replace(true),
@@ -385,7 +398,7 @@ mod on {
             ON.set(self.was_on);
             let active = ACTIVE.with(|place| place.replace(self.outer.take()));
             let Some(mut active) = active else { return };
-            ENDS.with(|ends| std::mem::swap(&mut *ends.borrow_mut(), &mut active.ends));
+            ENDS.with(|ends| mem::swap(&mut *ends.borrow_mut(), &mut active.ends));
             // A task that yields, or has spent its budget, is not one that spins.
             let has_yielded = local_queue::has_just_yielded(active.task);
             active.board.publish(active.task, has_yielded);
@@ -504,6 +517,11 @@ mod on {
     }
 
     impl Held {
+        /// A mark of no task yet.
+        pub(crate) fn new() -> Self {
+            Self::default()
+        }
+
         /// Marks that the task that is being polled has a thing.
         #[inline]
         pub(crate) fn by_this_task<T>(thing: &T) -> Self {
@@ -602,6 +620,10 @@ mod on {
 
 /// The empty points of all other builds.
 #[cfg(not(feature = "inspect"))]
+#[expect(
+    clippy::unused_self,
+    reason = "each has the signature of the point above"
+)]
 mod off {
     use std::os::fd::AsFd;
     use std::panic::Location;
@@ -737,6 +759,10 @@ mod off {
     pub(crate) struct Held;
 
     impl Held {
+        pub(crate) fn new() -> Self {
+            Self
+        }
+
         pub(crate) fn by_this_task<T>(_: &T) -> Self {
             Self
         }

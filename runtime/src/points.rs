@@ -508,6 +508,10 @@ mod on {
 /// The points of a build without the feature: they are empty. Each has the signature of the one above, so that the
 /// callers need no condition.
 #[cfg(not(feature = "inspect"))]
+#[expect(
+    clippy::unused_self,
+    reason = "each has the signature of the point above"
+)]
 mod off {
     use std::os::fd::AsFd;
     use std::panic::Location;

@@ -90,7 +90,10 @@
 //! async fn accept_loop(server: Server, router: Router) -> std::io::Result<()> {
 //!     loop {
 //!         server.capacity().await;
-//!         server.accept_request(router).await?;
+//!         match server.accept_request(router).await {
+//!             Err(error) if error.is_fatal() => return Err(error.into()),
+//!             _ => {}
+//!         }
 //!     }
 //! }
 //! ```
@@ -106,7 +109,10 @@
 //!     let router = shared(router);
 //!     loop {
 //!         server.capacity().await;
-//!         server.accept_request(router.clone()).await?;
+//!         match server.accept_request(router.clone()).await {
+//!             Err(error) if error.is_fatal() => return Err(error.into()),
+//!             _ => {}
+//!         }
 //!     }
 //! }
 //! ```
@@ -126,6 +132,7 @@
 //! # Not a handler
 //!
 //! A function that borrows the request and returns a value is for routes. A router makes the answer of its value.
+//! [`shared`](crate::http::shared) and all middleware (`RateLimit::around(…)`, `access_log(…)`) take handlers only.
 //!
 //! ```compile_fail,E0631
 //! use waterwheel::http::{Request, shared};

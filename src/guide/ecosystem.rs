@@ -16,8 +16,8 @@
 //! | HTTP/2, and hyper's services | hyper, hyper-util | [over our sockets](#hyper) |
 //! | SQLite | rusqlite, sqlx | [on a pool of one thread](#sqlite); as it is, with its feature `runtime-smol` |
 //! | PostgreSQL | tokio-postgres, sqlx | [over our sockets, or with a thread of its own](#postgresql) |
-//! | an HTTP client | ureq | [on the pool](#an-http-client) |
-//! | WebSocket | async-tungstenite | [by `upgrade`](#websocket), or over a socket |
+//! | an HTTP client | [`http::client`](crate::http::client) (feature `client`); ureq | as it is; [on the pool](#an-http-client) |
+//! | WebSocket | [`http::web::websocket`](crate::http::web::websocket); async-tungstenite | [by `upgrade`](#websocket), or over a socket |
 //! | TLS | rustls | [`Builder::tls`](crate::http::Builder::tls) |
 //! | certificates of Let's Encrypt | certbot, lego; rustls-acme | [by files, or by a resolver](#certificates) |
 //! | errors | anyhow, thiserror | by `?` in a handler: each becomes an [`Error`](crate::http::Error) |
@@ -114,6 +114,9 @@
 //! ```
 //!
 //! # An HTTP client
+//!
+//! [`http::client`](crate::http::client) runs on this runtime and blocks no thread. A blocking client, such as ureq, works on
+//! the pool:
 //!
 //! ```ignore
 #![doc = include_str!("ecosystem/client.rs")]

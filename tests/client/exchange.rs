@@ -54,6 +54,10 @@ fn the_bytes_of_a_request() {
         send(client.request(Method::OPTIONS, "http://mill/").target("*")).await;
         send(client.get("http://mill/").header("connection", "close")).await;
         send(client.get("http://mill/").header("upgrade", "chat")).await;
+        send(client.get("http://mill/").header("TE", "trailers")).await;
+        let all = client.get("http://mill/").header("te", "trailers");
+        let all = all.header("connection", "te, Close");
+        send(all.header("upgrade", "chat")).await;
     });
     let expected = [
         "GET /a?b=c HTTP/1.1\r\nhost: mill:81\r\nX-Tag: e\r\n\r\n",
@@ -62,6 +66,9 @@ fn the_bytes_of_a_request() {
         "OPTIONS * HTTP/1.1\r\nhost: mill\r\n\r\n",
         "GET / HTTP/1.1\r\nhost: mill\r\nconnection: close\r\n\r\n",
         "GET / HTTP/1.1\r\nhost: mill\r\nupgrade: chat\r\nconnection: upgrade\r\n\r\n",
+        // RFC 9110, 10.1.4
+        "GET / HTTP/1.1\r\nhost: mill\r\nTE: trailers\r\nconnection: te\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: mill\r\nte: trailers\r\nupgrade: chat\r\nconnection: te, close, upgrade\r\n\r\n",
     ];
     assert_eq!(*heads.borrow(), expected);
 }

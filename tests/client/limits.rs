@@ -81,8 +81,7 @@ fn a_slow_body_that_makes_progress_is_read_to_its_end() {
         let (client, _) = to(Client::builder(), |_, mut far| async move {
             far.head().await;
             for piece in [
-                "HTTP/1.1 200 OK\r\n",
-                "content-length: 3\r\n\r\n",
+                "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n",
                 "a",
                 "b",
                 "c",
@@ -93,6 +92,52 @@ fn a_slow_body_that_makes_progress_is_read_to_its_end() {
         });
         let response = client.get(URI).send().await.unwrap();
         assert_eq!(response.text().await.unwrap(), "abc");
+    });
+}
+
+#[test]
+fn the_bytes_of_a_head_share_one_time_and_an_interim_answer_begins_it_again() {
+    run_paused(async {
+        let by_byte = |_, mut far: Far| async move {
+            far.head().await;
+            for byte in "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".bytes() {
+                sleep(SECOND).await;
+                far.send([byte]).await;
+            }
+        };
+        let outcome = fails(Client::builder(), by_byte).await;
+        assert_eq!(outcome, (RequestErrorKind::HeadTimeout, 30));
+        // RFC 2518, 10.1: a server sends 102 so that the client goes on waiting.
+        let (client, _) = to(Client::builder(), |_, mut far| async move {
+            far.head().await;
+            for _ in 0..10 {
+                sleep(20 * SECOND).await;
+                far.send("HTTP/1.1 102 Processing\r\n\r\n").await;
+            }
+            far.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+                .await;
+        });
+        let response = client.get(URI).send().await.unwrap();
+        assert_eq!(response.status().as_u16(), 200);
+    });
+}
+
+#[test]
+fn interim_answers_have_an_end() {
+    run(async {
+        let (client, _) = to(Client::builder(), |_, mut far| async move {
+            far.head().await;
+            // Below the limit of a head each, and above it together.
+            for _ in 0..2000 {
+                far.send("HTTP/1.1 102 Processing\r\n\r\n").await;
+            }
+            far.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+                .await;
+        });
+        let error = client.get(URI).send().await.unwrap_err();
+        let refused = RequestErrorKind::Refused(Refusal::HeadTooLarge);
+        assert_eq!(error.kind(), refused);
+        assert_eq!(client.idle_connections(), 0);
     });
 }
 
@@ -308,9 +353,23 @@ fn an_error_says_what_happened_and_where() {
         assert!(
             text("http://mill /")
                 .await
-                .contains("invalid uri character")
+                .ends_with("its URI is malformed: invalid uri character")
+        );
+        assert!(
+            text("127.0.0.1/no-scheme")
+                .await
+                .contains("its URI is malformed: ")
         );
         assert!(text("http://mill/{a}^").await.contains("percent-encoded"));
+        // RFC 9110, 4.2.1: a host is not empty.
+        for host in [":8080", "[]", "[1.2.3.4]", "mill:+80", "mill:65536"] {
+            let text = text(&format!("http://{host}/")).await;
+            let expected = "its URI has a malformed host or port";
+            assert!(
+                text.ends_with(expected) || text.ends_with("invalid authority"),
+                "{text}"
+            );
+        }
         let response = client
             .get("http://mill/page?token=secret")
             .send()
@@ -321,7 +380,7 @@ fn an_error_says_what_happened_and_where() {
         assert!(
             error
                 .to_string()
-                .starts_with("GET http://mill/page: the body of the answer has another form")
+                .starts_with("GET http://mill/page: the body of the answer cannot be decoded: ")
         );
     });
 }

@@ -4,12 +4,17 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use waterwheel::http::client::{Client, RequestErrorKind};
+use waterwheel::http::testing::{MemoryStream, Torture};
+use waterwheel::http::tls::TlsAcceptor;
 use waterwheel::http::{Limits, Method};
 use waterwheel::runtime::time::{self, sleep, timeout};
-use waterwheel::runtime::yield_now;
+use waterwheel::runtime::{spawn, yield_now};
 
-use crate::scripted::{Far, answering, run, run_paused, to};
+use crate::scripted::{Far, answering, run, run_paused, through, to};
+use crate::support::seeds::{SOME, dice, dropped_after, under_seeds};
+use crate::support::tls::configs;
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nwater";
 const URI: &str = "http://mill/";
@@ -135,6 +140,57 @@ fn a_request_that_meets_the_servers_close_is_sent_again_only_where_it_is_safe() 
     }
 }
 
+/// As many servers of TLS do, this one closes without a `close_notify`.
+#[test]
+fn a_server_of_tls_that_closes_is_met_by_the_same_rules() {
+    const SECURE: &str = "https://localhost/";
+    let rows = [
+        (Method::GET, Ok(200)),
+        (Method::POST, Err(RequestErrorKind::Closed)),
+    ];
+    for (method, expected) in rows {
+        run(async {
+            let (server, trusting) = configs();
+            let acceptor = Rc::new(TlsAcceptor::new(server));
+            let connections = Rc::new(Cell::new(0));
+            let count = connections.clone();
+            let client = Client::builder().tls(trusting).connector(move |_| {
+                let (near, far) = MemoryStream::pair();
+                let acceptor = acceptor.clone();
+                count.set(count.get() + 1);
+                let is_first = count.get() == 1;
+                spawn(async move {
+                    let mut stream = acceptor.accept(far).await.unwrap();
+                    let mut bytes = [0; 1024];
+                    for number in 0..2 {
+                        let read = stream.read(&mut bytes).await;
+                        if is_first && number == 1 || read.is_err() {
+                            return;
+                        }
+                        stream.write_all(OK.as_bytes()).await.unwrap();
+                        stream.flush().await.unwrap();
+                    }
+                })
+                .detach();
+                async { Ok(near) }
+            });
+            let client = client.build();
+            client
+                .get(SECURE)
+                .send()
+                .await
+                .unwrap()
+                .bytes()
+                .await
+                .unwrap();
+            let sent = client.request(method.clone(), SECURE).send().await;
+            let outcome = sent.map(|response| response.status().as_u16());
+            assert_eq!(outcome.map_err(|error| error.kind()), expected, "{method}");
+            assert_eq!(connections.get(), if expected.is_ok() { 2 } else { 1 });
+        });
+    }
+}
+
 #[test]
 fn a_request_on_a_new_connection_is_sent_once() {
     run(async {
@@ -235,6 +291,72 @@ fn a_dropped_send_closes_its_connection() {
             assert_eq!(client.idle_connections(), 0);
             while closed.get() < number {
                 yield_now().await;
+            }
+        }
+    });
+}
+
+/// The request has left as a whole, and its answer comes when the next request waits.
+#[test]
+fn the_answer_to_a_dropped_send_reaches_no_other_request() {
+    for begun in ["", "HTTP/1.1 103 Early Hints\r\n\r\n"] {
+        run(async {
+            let (client, connections) = to(Client::builder(), move |number, mut far| async move {
+                far.head().await;
+                far.send(OK).await;
+                if number == 0 {
+                    far.head().await;
+                    far.send(begun).await;
+                    sleep(Duration::from_millis(20)).await;
+                    far.send("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nstale")
+                        .await;
+                }
+                far.until_closed().await;
+            });
+            // A task that closes idle connections is at work from here on.
+            client.get(URI).send().await.unwrap().bytes().await.unwrap();
+            let sent = timeout(Duration::from_millis(5), client.get(URI).send()).await;
+            assert!(sent.is_err());
+            assert_eq!(client.idle_connections(), 0);
+            let next = client.get(URI).send().await.unwrap();
+            assert_eq!(next.text().await.unwrap(), "water", "{begun:?}");
+            assert_eq!(connections.count(), 2);
+        });
+    }
+}
+
+/// Requests that are dropped at any poll, over a transport that waits wherever it may.
+#[test]
+fn an_answer_reaches_only_its_own_request() {
+    under_seeds(SOME, |seed| async move {
+        let wrap = move |near| Torture::new(near, seed);
+        let (client, _) = through(Client::builder(), wrap, move |number, mut far| async move {
+            let mut dice = dice(seed + number as u64);
+            loop {
+                let head = far.head().await;
+                let Some(path) = head.split(' ').nth(1) else {
+                    return;
+                };
+                for _ in 0..dice(4) {
+                    yield_now().await;
+                }
+                if dice(4) == 0 {
+                    far.send("HTTP/1.1 103 Early Hints\r\n\r\n").await;
+                }
+                let length = path.len();
+                far.send(format!(
+                    "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{path}"
+                ))
+                .await;
+            }
+        });
+        let mut dice = dice(seed);
+        for number in 0..20 {
+            let path = format!("/{number}");
+            let request = client.get(format!("http://mill{path}"));
+            let asked = async { request.send().await?.text().await };
+            if let Some(answer) = dropped_after(dice(40), asked).await {
+                assert_eq!(answer.unwrap(), path);
             }
         }
     });

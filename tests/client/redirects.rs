@@ -72,6 +72,38 @@ fn a_redirect_changes_the_method_by_its_status() {
     }
 }
 
+/// Many servers send a Location in the letters of their language, and browsers, curl and Node follow it.
+#[test]
+fn bytes_of_a_location_that_no_uri_may_have_are_escaped() {
+    // The Location, and the target of the next request.
+    let rows: [(&[u8], &str); 4] = [
+        ("/caf\u{e9}?\u{e9}".as_bytes(), "/caf%C3%A9?%C3%A9"),
+        (b"/caf\xe9", "/caf%E9"),
+        (b"/two words{a}\\", "/two%20words%7Ba%7D%5C"),
+        (b"/b%20c%zz#\xe9", "/b%20c%zz"),
+    ];
+    for (location, expected) in rows {
+        run(async {
+            let builder = Client::builder().redirects(Redirects::follow(1));
+            let (client, _) = to(builder, move |_, mut far| async move {
+                far.head().await;
+                let head = [b"HTTP/1.1 302 Found\r\nlocation: ", location];
+                far.send(head.concat()).await;
+                far.send("\r\ncontent-length: 0\r\n\r\n").await;
+                let target = far.head().await;
+                let target = target.split(' ').nth(1).unwrap().to_owned();
+                let length = target.len();
+                far.send(format!(
+                    "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{target}"
+                ))
+                .await;
+            });
+            let response = client.get("http://mill/").send().await.unwrap();
+            assert_eq!(response.text().await.unwrap(), expected);
+        });
+    }
+}
+
 #[test]
 fn credentials_stay_with_their_origin() {
     // The Location, and whether the second request has the credentials.
@@ -118,13 +150,20 @@ fn a_redirect_that_cannot_be_followed_is_an_error() {
             "302 Found\r\nlocation: file:///etc/passwd\r\n",
             "of another scheme than http",
         ),
+        (
+            "302 Found\r\nlocation: http://a:secret@mill/\r\n",
+            "of another scheme than http",
+        ),
     ];
     for (answer, expected) in rows {
         run(async {
             let (client, _, heads) = redirecting(Redirects::follow(10), answer);
             let error = client.get("http://mill/a").send().await.unwrap_err();
             assert_eq!(error.kind(), RequestErrorKind::Redirect);
-            assert!(error.to_string().ends_with(expected), "{error}");
+            let text = error.to_string();
+            assert!(text.ends_with(expected), "{text}");
+            // The place is that of the answer with the Location.
+            assert!(text.starts_with("GET http://mill/"), "{text}");
             assert!(heads.borrow().len() <= 11);
         });
     }

@@ -356,7 +356,8 @@ fn another_protocol_begins_behind_the_head() {
         let (client, _) = to(Client::builder(), |number, mut far| async move {
             let head = far.head().await;
             if number == 0 {
-                assert!(head.ends_with("upgrade: chat\r\nconnection: upgrade\r\n\r\n"));
+                assert!(head.ends_with("connection: upgrade\r\n\r\n"));
+                far.read_until("rye").await;
                 far.send("HTTP/1.1 101 Switching Protocols\r\nupgrade: chat\r\ncontent-length: 3\r\n\r\nhi").await;
             } else {
                 let expected = "CONNECT end:443 HTTP/1.1\r\nhost: end:443\r\n\r\n";
@@ -367,7 +368,7 @@ fn another_protocol_begins_behind_the_head() {
             assert_eq!(far.read_until("!").await, "hello!");
             far.send("bye").await;
         });
-        let chat = client.get(URI).header("upgrade", "chat");
+        let chat = client.post(URI).header("upgrade", "chat").body("rye");
         let tunnel = client.request(Method::CONNECT, URI).target("end:443");
         for request in [chat, tunnel] {
             let mut stream = request.send().await.unwrap().upgrade().unwrap();
@@ -380,8 +381,9 @@ fn another_protocol_begins_behind_the_head() {
     });
 }
 
+/// The rest of the body would be read as bytes of the new protocol.
 #[test]
-fn a_protocol_changes_only_if_it_is_asked_for() {
+fn a_change_of_protocol_within_a_body_is_refused() {
     run(async {
         let (client, _) = to(Client::builder(), |_, mut far| async move {
             far.head().await;
@@ -389,8 +391,52 @@ fn a_protocol_changes_only_if_it_is_asked_for() {
                 .await;
             far.until_closed().await;
         });
-        let error = client.get(URI).send().await.unwrap_err();
-        assert_eq!(error.kind(), RequestErrorKind::Upgrade);
+        let (reader, writer) = waterwheel::runtime::io::pipe().unwrap();
+        let request = client.post(URI).header("upgrade", "chat");
+        let sent = request.body_reader(reader, Some(4)).send().await;
+        assert_eq!(sent.unwrap_err().kind(), RequestErrorKind::Upgrade);
+        drop(writer);
+        let request = client.post(URI).header("upgrade", "chat").body("rye!");
+        let sent = request.expect_continue(Duration::from_secs(5)).send().await;
+        assert_eq!(sent.unwrap_err().kind(), RequestErrorKind::Upgrade);
+    });
+}
+
+#[test]
+fn a_protocol_changes_only_if_it_is_asked_for() {
+    run(async {
+        // The offer, the choice, and whether the protocol changes (RFC 9110, 7.8).
+        let rows = [
+            ("", "upgrade: chat\r\n", false),
+            ("chat", "upgrade: chat\r\n", true),
+            ("other, CHAT", "upgrade: Chat\r\n", true),
+            ("a, b", "upgrade: b, a\r\n", true),
+            ("chat", "upgrade: other\r\n", false),
+            ("chat", "upgrade: chat, other\r\n", false),
+            ("chat", "upgrade:\r\n", false),
+            ("chat", "", false),
+        ];
+        for (offer, choice, expected) in rows {
+            let (client, _) = to(Client::builder(), move |_, mut far| async move {
+                far.head().await;
+                far.send(format!("HTTP/1.1 101 Switching Protocols\r\n{choice}\r\n"))
+                    .await;
+                far.until_closed().await;
+            });
+            let request = client.get(URI);
+            let request = if offer.is_empty() {
+                request
+            } else {
+                request.header("Upgrade", offer)
+            };
+            let kind = request.send().await.map(drop).map_err(|error| error.kind());
+            let refused = Err(RequestErrorKind::Upgrade);
+            assert_eq!(
+                kind,
+                if expected { Ok(()) } else { refused },
+                "{offer}, {choice}"
+            );
+        }
         let (client, _) = to(Client::builder(), |_, mut far| async move {
             far.head().await;
             far.send(EMPTY).await;

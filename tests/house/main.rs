@@ -8,6 +8,7 @@
 mod callers;
 mod comments;
 mod doc_examples;
+mod features;
 mod houses;
 mod imports;
 mod layers;

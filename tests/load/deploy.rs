@@ -203,6 +203,11 @@ impl Deployment {
         wait_until_it_listens(&mut proxy, ports[0]);
         // The proxy may have found no instance at its start.
         thread::sleep(Duration::from_secs(2));
+        for target in ["/metrics", "/healthz", "/readyz"] {
+            let request = format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n");
+            let answer = connect(ports[0]).and_then(|mut stream| ask(&mut stream, &request));
+            assert_eq!(answer.unwrap().0, "404", "{target} is not for clients");
+        }
         Tally::check(ports[0], &self.log(), || {
             for turn in 0..RESTARTS {
                 end(&mut instances[turn % 2]);
@@ -236,8 +241,9 @@ fn ten_restarts_behind_nginx_fail_no_request() {
     let file = deployment.file("nginx.conf", ports);
     let folder = deployment.folder.path();
     let mut command = Command::new(nginx);
+    // One process, because the workers of a master that is killed go on.
     let globals = format!(
-        "daemon off; pid {}/nginx.pid; error_log stderr;",
+        "daemon off; master_process off; pid {}/nginx.pid; error_log stderr;",
         folder.display()
     );
     command
@@ -306,6 +312,18 @@ fn the_proxies_close_idle_connections_first() {
         let seconds = value.split('s').next().unwrap().parse().unwrap();
         assert!(Duration::from_secs(seconds) < ours, "{file}");
     }
+}
+
+#[test]
+fn nginx_passes_the_largest_body_that_the_server_takes() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/deploy/nginx.conf");
+    let text = fs::read_to_string(file).unwrap();
+    let (_, value) = text
+        .split_once("client_max_body_size ")
+        .expect("1 MiB by default");
+    let mebibytes: u64 = value.split('m').next().unwrap().parse().unwrap();
+    let ours = waterwheel::http::Limits::DEFAULT.body_bytes_max;
+    assert_eq!(mebibytes * 1024 * 1024, ours);
 }
 
 #[test]

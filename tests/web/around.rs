@@ -757,3 +757,19 @@ fn a_client_of_ipv6_is_its_network() {
         }
     });
 }
+
+#[test]
+fn a_client_in_memory_has_the_address_that_it_is_given() {
+    run(async {
+        let server = Server::builder().without_listener();
+        let show = async |request: Request<'_>| {
+            let address = request.peer_address().map(|address| address.to_string());
+            let text = address.unwrap_or_else(|| "none".to_owned());
+            request.respond(StatusCode::OK, text, ()).await
+        };
+        let address = "[2001:db8::7]:1000".parse().unwrap();
+        let mut client = TestClient::from_peer(&server, address, show);
+        assert_eq!(client.get("/").await.text(), "[2001:db8::7]:1000");
+        assert_eq!(TestClient::of(&server, show).get("/").await.text(), "none");
+    });
+}

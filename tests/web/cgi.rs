@@ -113,6 +113,7 @@ fn a_fault_of_the_program_is_a_502() {
         r"printf 'Content-Type: a/b\nContent-Length: 1\nContent-Length: 2\n\n'",
         r"printf 'Content-Type: a/b\nDate: a\nDate: b\n\n'",
         r"printf 'Content-Type: a/b\nX-A: b\rc\n\n'",
+        r"printf 'Content-Type: a/b\nContent-Length: 2\n\nrye'",
         r"printf 'Status: 100\n\n'",
         "yes x: y",
         "yes | tr -d '\\n'",

@@ -375,7 +375,8 @@ impl Record {
     pub fn to_json(&self) -> String {
         let now = self.begin.elapsed().as_nanos();
         let mut json = format!(
-            "{{\"format\":\"waterwheel-trace\",\"version\":1,\"runtime\":1,\"started_unix_ms\":{},\"now_ns\":{now},\
+            "{{\"format\":\"waterwheel-trace\",\"version\":1,\"runtime\":1,\"is_from_outside\":true,\
+             \"started_unix_ms\":{},\"now_ns\":{now},\
              \"overflow\":{},\"clock\":\"running\",\"reason\":null,\"tasks\":[",
             self.started_unix_ms, self.lost
         );

@@ -1,7 +1,7 @@
 //! An entry for HttpArena, a public comparison of HTTP servers, by the documented API alone.
 //!
 //! ```text
-//! cargo run --release --manifest-path examples/arena/Cargo.toml
+//! ARENA_DATA=… ARENA_CERTIFICATES=… cargo run --release --manifest-path examples/arena/Cargo.toml
 //! curl 'http://127.0.0.1:8080/baseline11?a=13&b=42'
 //! ```
 //!

@@ -104,7 +104,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the time for the head of an answer. It begins again whenever the server accepts bytes of the request.
+    /// Sets the time for the head of an answer. It begins again whenever the server accepts bytes of the request, and
+    /// after each interim answer. The bytes of a head do not extend it.
     pub fn head_timeout(mut self, limit: Duration) -> Self {
         self.options.head_timeout = limit;
         self
@@ -145,7 +146,8 @@ impl ClientBuilder {
     }
 
     /// Sets the limits on answers. The client uses those on field lines, fields, heads, chunk lines, chunk extensions
-    /// and trailers. It does not use `body_bytes_max`, because a stream has no limit.
+    /// and trailers. The limit on heads counts those of interim answers, too. It does not use `body_bytes_max`, because a
+    /// stream has no limit.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.options.limits = Limits {
             body_bytes_max: u64::MAX,
@@ -160,7 +162,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the configuration for https. Without it, an https URI is an error.
+    /// Sets the configuration for https, with the feature `tls`, `tls-aws-lc-rs` or `tls-core`. Without a
+    /// configuration, an https URI is an error.
     ///
     /// The client brings no root certificates. Take those of Mozilla (`webpki-roots`), of the system
     /// (`rustls-native-certs`), or the verifier of the system (`rustls-platform-verifier`). If the configuration has
@@ -168,15 +171,23 @@ impl ClientBuilder {
     ///
     /// # Examples
     ///
-    /// ```
-    /// use std::sync::Arc;
-    /// use rustls::{ClientConfig, RootCertStore};
-    /// use waterwheel::http::client::Client;
+    /// The public web needs `roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned())`. Servers of your own network
+    /// need the certificate of your authority:
     ///
-    /// let roots = RootCertStore::empty(); // with `webpki_roots::TLS_SERVER_ROOTS`, for example
+    /// ```no_run
+    /// use std::sync::Arc;
+    /// use waterwheel::http::client::Client;
+    /// use waterwheel::http::tls::rustls::pki_types::{CertificateDer, pem::PemObject};
+    /// use waterwheel::http::tls::rustls::{ClientConfig, RootCertStore};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut roots = RootCertStore::empty();
+    /// roots.add(CertificateDer::from_pem_file("authority.pem")?)?;
     /// let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     /// let client = Client::builder().tls(Arc::new(config)).build();
     /// # drop(client);
+    /// # Ok(())
+    /// # }
     /// ```
     #[cfg(feature = "tls-core")]
     #[cfg_attr(

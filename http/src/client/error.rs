@@ -55,7 +55,8 @@ pub enum RequestErrorKind {
     /// A redirect that is not followed: there are too many, it leads to a weaker scheme, its Location is missing or
     /// malformed, or the request's body cannot be sent twice.
     Redirect,
-    /// The server has changed the protocol without being asked, or has not changed it.
+    /// The server has changed the protocol without being asked, to another one or within the request, or has not
+    /// changed it.
     Upgrade,
 }
 
@@ -75,7 +76,7 @@ impl RequestErrorKind {
             Self::CutShort => "the answer ended before its end",
             Self::Io => "the connection failed",
             Self::BodyTooLarge => "the body of the answer is too large (see body_bytes_max)",
-            Self::Content => "the body of the answer has another form",
+            Self::Content => "the body of the answer cannot be decoded",
             Self::Upload => "the body of the request failed",
             Self::Redirect => "the redirect is not followed",
             Self::Upgrade => "the protocol was not changed as asked",

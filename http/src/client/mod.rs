@@ -35,6 +35,22 @@
 //!
 //! It has no proxies, no cookies and no decompression.
 //!
+//! # What to use
+//!
+//! The feature `client` adds this module. JSON needs the feature `json`, and https one of the features of TLS.
+//!
+//! | to | write |
+//! |---|---|
+//! | set time limits, or the largest body | the methods of [`ClientBuilder`]: its table has the defaults |
+//! | follow redirects | [`redirects`](ClientBuilder::redirects), because the default is to follow none |
+//! | use https | [`tls`](ClientBuilder::tls), because the client brings no root certificates |
+//! | take a 404 as an error | an `if` on [`status`](ClientResponse::status), because each answer is an `Ok` |
+//! | send several requests at once | [`join_all`](waterwheel_runtime::join_all); all share the pool of one client |
+//! | log in | `header("authorization", …)` |
+//! | save a body in a file | `futures_lite::io::copy(response, &mut file)` |
+//! | take a whole body larger than 8 MiB | [`body_bytes_max`](ClientBuilder::body_bytes_max), or the body in pieces |
+//! | test without a network | [`connector`](ClientBuilder::connector) |
+//!
 //! # Examples
 //!
 //! ```

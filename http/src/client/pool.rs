@@ -20,6 +20,7 @@ use waterwheel_runtime::time::{Instant, sleep_until};
 
 use super::ClientShared;
 use super::error::{RequestError, RequestErrorKind};
+use crate::proto::authority::is_host_and_port;
 use crate::transport::io::Io;
 use crate::transport::stream::Stream;
 
@@ -47,13 +48,10 @@ impl Origin {
                 "its URI has credentials; send an Authorization field instead",
             ));
         }
-        // The type accepts any text behind the colon. A default instead of a wrong port would reach another server.
-        let port = authority.as_str().strip_prefix(authority.host());
-        let port = port
-            .and_then(|port| port.strip_prefix(':'))
-            .unwrap_or_default();
-        if !port.is_empty() && (authority.port_u16().is_none() || port.starts_with('+')) {
-            return Err(wrong("its URI has a malformed port"));
+        // The type accepts an empty host, and any text behind the colon. A default instead of a wrong port would reach
+        // another server.
+        if !is_host_and_port(authority.as_str().as_bytes()) {
+            return Err(wrong("its URI has a malformed host or port"));
         }
         Ok(Self {
             is_tls,

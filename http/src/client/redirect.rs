@@ -3,6 +3,8 @@
 use http::{Method, StatusCode, Uri};
 
 use super::error::{RequestError, RequestErrorKind};
+use super::pool::Origin;
+use crate::proto::request_head::escaped_target;
 
 /// The redirects that a client follows.
 ///
@@ -13,7 +15,8 @@ use super::error::{RequestError, RequestErrorKind};
 /// | 307, 308 | the same | the same |
 ///
 /// A request to another origin is sent without Authorization, Cookie, Proxy-Authorization and Host. A redirect from
-/// https to http is an error. So is one that must send a streamed body again, and one beyond the number.
+/// https to http is an error. So is one that must send a streamed body again, and one beyond the number. Bytes of a
+/// Location that no URI may have, such as letters with accents, are percent-encoded.
 ///
 /// The default is [`none`](Self::none).
 ///
@@ -61,8 +64,9 @@ pub(super) fn next_method(status: StatusCode, method: &Method) -> Option<(Method
     }
 }
 
-/// Returns the place of a Location that was received from `base` (RFC 3986, 5.2). Its fragment is left out.
-pub(super) fn resolve(base: &Uri, location: &str) -> Result<Uri, RequestError> {
+/// Returns the place of a Location that was received from `base`, with its origin (RFC 3986, 5.2). Its fragment is left
+/// out, and bytes that no URI may have are percent-encoded, as browsers do.
+pub(super) fn resolve(base: &Uri, location: &[u8]) -> Result<(Uri, Origin), RequestError> {
     let wrong = || {
         RequestError::with(
             RequestErrorKind::Redirect,
@@ -70,7 +74,8 @@ pub(super) fn resolve(base: &Uri, location: &str) -> Result<Uri, RequestError> {
         )
     };
     // A fragment is for the reader of the page, and never sent (RFC 9110, 7.1).
-    let location = location.split('#').next().unwrap_or_default();
+    let location = location.split(|byte| *byte == b'#').next();
+    let location = &*escaped_target(location.unwrap_or_default());
     let scheme = base.scheme_str().unwrap_or("http");
     let authority = base.authority().map_or("", |authority| authority.as_str());
     let is_absolute = location.split_once(':').is_some_and(|(scheme, _)| {
@@ -104,7 +109,9 @@ pub(super) fn resolve(base: &Uri, location: &str) -> Result<Uri, RequestError> {
             format!("{scheme}://{authority}{path}{query}")
         }
     };
-    absolute.parse().map_err(|_| wrong())
+    let uri: Uri = absolute.parse().map_err(|_| wrong())?;
+    let origin = Origin::of(&uri).map_err(|_| wrong())?;
+    Ok((uri, origin))
 }
 
 /// Removes `.` and `..` from an absolute path (RFC 3986, 5.2.4).
@@ -136,7 +143,8 @@ mod tests {
 
     fn check(base: &str, location: &str, expected: &str) {
         let base = base.parse().unwrap_or_default();
-        let resolved = resolve(&base, location).map(|uri| uri.to_string());
+        let resolved = resolve(&base, location.as_bytes());
+        let resolved = resolved.map(|(uri, _)| uri.to_string());
         assert_eq!(resolved.unwrap_or_default(), expected, "{location}");
     }
 
@@ -161,6 +169,16 @@ mod tests {
         check(BASE, "/a/./b/../c", "http://a/a/c");
         check(BASE, "https://x:8/y", "https://x:8/y");
         check(BASE, "g:h/i", ""); // no host
+        check(BASE, "http:g", ""); // no host, too
+        check(BASE, "http://u@g/", "");
+        // Bytes that no URI may have.
+        check(
+            BASE,
+            "/caf\u{e9} {a}?\u{e9} \"<>",
+            "http://a/caf%C3%A9%20%7Ba%7D?%C3%A9%20%22%3C%3E",
+        );
+        check(BASE, "/%zz[1]|\\#\u{e9}", "http://a/%zz[1]|%5C");
+        check(BASE, "http://caf\u{e9}/", "");
         check("http://a", "g", "http://a/g");
         check(
             "http://a:81/x?y=1:2",

@@ -74,10 +74,11 @@ impl<'b> ClientRequest<'b> {
     ) -> Self {
         let (uri, fault) = match uri {
             Ok(uri) => (uri, None),
-            Err(error) => (
-                Uri::default(),
-                Some(RequestError::of(RequestErrorKind::Request, error)),
-            ),
+            Err(error) => {
+                let text = format!("its URI is malformed: {error}");
+                let fault = RequestError::of(RequestErrorKind::Request, text);
+                (Uri::default(), Some(fault))
+            }
         };
         Self {
             total_timeout: shared.options.total_timeout,
@@ -100,8 +101,8 @@ impl<'b> ClientRequest<'b> {
 
     /// Adds a header field. A field of that name that is there already stays.
     ///
-    /// `connection: close` closes the connection after the answer. An `upgrade` field needs no Connection field. An
-    /// equal Content-Length is accepted. Transfer-Encoding, Keep-Alive, Proxy-Connection, Expect and other members of
+    /// `connection: close` closes the connection after the answer. An `upgrade` field and a `te` field need no
+    /// Connection field. An equal Content-Length is accepted. Transfer-Encoding, Keep-Alive, Proxy-Connection, Expect and other members of
     /// Connection are faults.
     ///
     /// # Examples
@@ -204,7 +205,7 @@ impl<'b> ClientRequest<'b> {
         self
     }
 
-    /// Sets a JSON body, and `content-type: application/json`.
+    /// Sets a JSON body, and `content-type: application/json`. With the feature `json`.
     ///
     /// # Examples
     ///
@@ -334,7 +335,8 @@ impl<'b> ClientRequest<'b> {
             if redirects > max {
                 return Err(self.no_redirect("there were too many"));
             }
-            let location = response.headers().get("location").map(str::to_owned);
+            let location = response.headers().get_bytes("location");
+            let location = location.map(<[u8]>::to_vec);
             let Some(location) = location else {
                 return Ok(response); // a page without a place to go to
             };
@@ -357,12 +359,12 @@ impl<'b> ClientRequest<'b> {
     fn go_to(
         &mut self,
         method: Method,
-        location: &str,
+        location: &[u8],
         keeps_body: bool,
         before: &Origin,
     ) -> Result<(), RequestError> {
-        let uri =
-            resolve(&self.uri, location).map_err(|error| error.at(&self.method, &self.uri))?;
+        let resolved = resolve(&self.uri, location);
+        let (uri, origin) = resolved.map_err(|error| error.at(&self.method, &self.uri))?;
         let is_weaker = before.is_tls && uri.scheme_str() != Some("https");
         if is_weaker {
             return Err(self.no_redirect("it leads from https to another scheme"));
@@ -371,11 +373,6 @@ impl<'b> ClientRequest<'b> {
         self.method = method;
         // It was for the old place: an absolute target would lead back to it.
         self.target = None;
-        let Ok(origin) = self.origin() else {
-            return Err(
-                self.no_redirect("its Location is malformed, or of another scheme than http")
-            );
-        };
         let is_other = !origin.is_same(before);
         // A body that is left out takes its Content-Type with it. Credentials belong to one origin.
         self.fields.retain(|name| match name {
@@ -490,9 +487,7 @@ impl<'b> ClientRequest<'b> {
                 (scratch, upload, time),
                 self.fields.is_last(),
             );
-            let head = response
-                .head(self.on_interim.as_mut(), self.fields.asks_for_upgrade())
-                .await;
+            let head = response.head(self.on_interim.as_mut(), &self.fields).await;
             match head {
                 Ok(()) => return Ok(response),
                 Err(error) if error.kind() == RequestErrorKind::Closed && may_retry => {

@@ -31,10 +31,12 @@ use super::request::OnInterim;
 use super::stream::ClientStream;
 use super::upload::Upload;
 use super::{ClientShared, SPARES_MAX, Scratch};
+use crate::error::Refusal;
 use crate::headers::Headers;
 use crate::proto::answer_head::AnswerParser;
 use crate::proto::chunked::{Decoded, Decoder};
 use crate::proto::framing::ContentFraming;
+use crate::proto::request_head::RequestFields;
 
 /// The first size of the input. A head of up to this size needs no second one.
 const INPUT_BYTES: usize = 16 * 1024;
@@ -124,7 +126,8 @@ impl<'b> ClientResponse<'b> {
             filled: 0..0,
             upload,
             clock,
-            framing: ContentFraming::None,
+            // Until the head is here: a `send` that is dropped must not return a connection that owes an answer.
+            framing: ContentFraming::AtClose,
             decoder: Decoder::default(),
             data: 0..0,
             is_last,
@@ -140,18 +143,24 @@ impl<'b> ClientResponse<'b> {
     pub(super) async fn head(
         &mut self,
         mut on_interim: Option<&mut OnInterim<'b>>,
-        asks_for_upgrade: bool,
+        fields: &RequestFields,
     ) -> Result<(), RequestError> {
         let mut parser = AnswerParser::default();
         // One byte of an answer shows that the server has seen the request, so it must not be sent again.
         let mut has_begun = false;
+        let mut head_bytes = 0;
         loop {
             let read = poll_fn(|cx| self.poll_head(cx, &mut parser, &mut has_begun)).await;
-            read.inspect_err(|_| self.link = None)?;
+            head_bytes += read.inspect_err(|_| self.link = None)?;
+            // One limit for all heads of an answer, because a server could send interim ones without an end.
+            if head_bytes > usize::from(self.shared.options.limits.head_bytes_max) {
+                self.link = None;
+                return Err(Refusal::HeadTooLarge.into());
+            }
             let status = self.status();
             match status {
                 StatusCode::CONTINUE => self.upload.proceed(),
-                StatusCode::SWITCHING_PROTOCOLS if asks_for_upgrade => break,
+                StatusCode::SWITCHING_PROTOCOLS if fields.offer(self.headers()) => break,
                 // The bytes behind it have a meaning that this client does not know.
                 StatusCode::SWITCHING_PROTOCOLS => {
                     self.link = None;
@@ -179,6 +188,11 @@ impl<'b> ClientResponse<'b> {
             ContentFraming::AtClose | ContentFraming::Tunnel
         );
         self.is_last |= !is_shared || !head.persists();
+        // The rest of the body would be read as bytes of the new protocol.
+        if self.framing == ContentFraming::Tunnel && !self.upload.is_written() {
+            self.link = None;
+            return Err(RequestError::new(RequestErrorKind::Upgrade));
+        }
         // The server has decided without the body. It may wait for it or not, so the connection ends.
         if self.upload.is_paused() {
             self.upload.abandon();
@@ -189,12 +203,13 @@ impl<'b> ClientResponse<'b> {
         Ok(())
     }
 
+    /// Sends and receives until the next head is here. Returns its length.
     fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
         parser: &mut AnswerParser,
         has_begun: &mut bool,
-    ) -> Poll<Result<(), RequestError>> {
+    ) -> Poll<Result<usize, RequestError>> {
         // Sending comes first, and never keeps the answer from being read: a server that answers early may read no more.
         if let Poll::Ready(Err(error)) = self.poll_upload(cx) {
             return Poll::Ready(Err(error));
@@ -205,7 +220,8 @@ impl<'b> ClientResponse<'b> {
                 let bytes = &input[self.filled.clone()];
                 if let Some(end) = parser.parse(bytes, head, &self.shared.options.limits)? {
                     self.filled.start += end;
-                    return Poll::Ready(Ok(()));
+                    self.clock.progress();
+                    return Poll::Ready(Ok(end));
                 }
             }
             let limit = self.shared.options.head_timeout;
@@ -216,8 +232,15 @@ impl<'b> ClientResponse<'b> {
                 }
                 Ok(0) => return Poll::Ready(Err(RequestError::new(RequestErrorKind::Closed))),
                 Ok(_) => *has_begun = true,
-                // A reset is the close of a server that had unread bytes.
-                Err(error) if error.kind() == RequestErrorKind::Io && !*has_begun => {
+                // A reset is the close of a server that had unread bytes. Many servers of TLS close without a
+                // `close_notify`.
+                Err(error)
+                    if !*has_begun
+                        && matches!(
+                            error.kind(),
+                            RequestErrorKind::Io | RequestErrorKind::CutShort
+                        ) =>
+                {
                     return Poll::Ready(Err(RequestError::of(RequestErrorKind::Closed, error)));
                 }
                 Err(error) => return Poll::Ready(Err(error)),
@@ -273,10 +296,7 @@ impl<'b> ClientResponse<'b> {
         kind: RequestErrorKind,
     ) -> Poll<Result<usize, RequestError>> {
         match read {
-            Poll::Ready(Ok(count)) => {
-                self.clock.progress();
-                Poll::Ready(Ok(count))
-            }
+            Poll::Ready(Ok(count)) => Poll::Ready(Ok(count)),
             // TLS without its `close_notify`: an end that somebody between the two may have made.
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Poll::Ready(Err(RequestError::of(RequestErrorKind::CutShort, error)))
@@ -392,6 +412,8 @@ impl<'b> ClientResponse<'b> {
             _ => self.poll_receive(cx, limit, kind),
         };
         let count = ready!(read)?;
+        // Only here: the bytes of a head share one time, so that a server cannot extend it byte by byte.
+        self.clock.progress();
         if count == 0 {
             // The end of the connection ends no body that announces another end (RFC 9112, 8).
             if self.framing != ContentFraming::AtClose {
@@ -634,7 +656,7 @@ impl<'b> ClientResponse<'b> {
         })
     }
 
-    /// Reads the whole body as JSON. The Content-Type does not matter.
+    /// Reads the whole body as JSON, of any Content-Type and any status. With the feature `json`.
     ///
     /// # Errors
     ///

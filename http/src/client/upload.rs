@@ -215,6 +215,11 @@ impl<'b> Upload<'b> {
         matches!(self.state, UploadState::Done | UploadState::Lost)
     }
 
+    /// Returns true if the transport has accepted all bytes.
+    pub(super) fn is_written(&self) -> bool {
+        matches!(self.state, UploadState::Flushing | UploadState::Done)
+    }
+
     /// Ends the wait for 100.
     pub(super) fn proceed(&mut self) {
         self.pause = None;

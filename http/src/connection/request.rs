@@ -122,21 +122,30 @@ impl<T: Io> Connection<T> {
     ) -> impl Future<Output = Outcome> {
         let mut time = None;
         poll_fn(move |cx| {
-            let request = || {
+            let request = move || {
                 let request = self.request()?;
                 Some((request.method().clone(), request.target().to_owned()))
             };
-            let poll = || {
-                poll_named(name, || {
-                    reasons::handler(cx, request, |cx| handler.as_mut().poll(cx))
-                })
-            };
+            let part = reasons::enter_handler(cx, request);
+            let poll = || poll_named(name, || handler.as_mut().poll(cx));
             match catch_unwind(AssertUnwindSafe(poll)) {
                 // The proof itself is not looked at: the state of the answer in the buffers decides.
-                Ok(Poll::Ready(Ok(Responded { .. }))) => Poll::Ready(Outcome::Answered),
-                Ok(Poll::Ready(Err(error))) => Poll::Ready(Outcome::Failed(error)),
-                Ok(Poll::Pending) => self.poll_beside_handler(&mut time, cx),
-                Err(payload) => Poll::Ready(Outcome::Failed(panicked(payload))),
+                Ok(Poll::Ready(Ok(Responded { .. }))) => {
+                    part.leave(false);
+                    Poll::Ready(Outcome::Answered)
+                }
+                Ok(Poll::Ready(Err(error))) => {
+                    part.leave(false);
+                    Poll::Ready(Outcome::Failed(error))
+                }
+                Ok(Poll::Pending) => {
+                    part.leave(true);
+                    self.poll_beside_handler(&mut time, cx)
+                }
+                Err(payload) => {
+                    part.leave(false);
+                    Poll::Ready(Outcome::Failed(panicked(payload)))
+                }
             }
         })
     }

@@ -82,15 +82,26 @@ impl<T: Io, H: Handler> Future for ConnectionTask<T, H> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let phase = |task: &Self| match task {
-            Self::Idle(served) => {
-                let (shared, id) = served.connection.place();
-                Some(shared.connections.phase(id))
+        let part = reasons::enter_connection(cx);
+        match self.poll_steps(cx) {
+            Poll::Ready(()) => {
+                part.leave(false);
+                Poll::Ready(())
             }
-            Self::Busy(worker) => Some(worker.shared.upgrade()?.connections.phase(worker.id)),
-            Self::Over => None,
-        };
-        reasons::poll_connection(&mut *self, cx, Self::poll_steps, phase)
+            Poll::Pending => {
+                reasons::leave_connection(part, || match &*self {
+                    Self::Idle(served) => {
+                        let (shared, id) = served.connection.place();
+                        Some(shared.connections.phase(id))
+                    }
+                    Self::Busy(worker) => {
+                        Some(worker.shared.upgrade()?.connections.phase(worker.id))
+                    }
+                    Self::Over => None,
+                });
+                Poll::Pending
+            }
+        }
     }
 }
 

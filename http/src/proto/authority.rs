@@ -20,7 +20,7 @@ pub(super) fn is_host_field(value: &[u8]) -> bool {
 
 /// Returns true if `value` is a host, at least a byte of it, and perhaps a port.
 #[inline]
-pub(super) fn is_host_and_port(value: &[u8]) -> bool {
+pub(crate) fn is_host_and_port(value: &[u8]) -> bool {
     let (name, rest) = value.split_at(RegisteredName::run_end(value, 0));
     match rest {
         [] => !name.is_empty(),

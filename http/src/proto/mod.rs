@@ -36,7 +36,7 @@ pub(crate) mod keep_alive;
 #[cfg(feature = "client")]
 pub(crate) mod request_head;
 
-mod authority;
+pub(crate) mod authority;
 mod head_cache;
 mod request_line;
 pub(crate) mod scan;

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | Host | the authority of the URI, unless the application has its own |
 //! | Content-Length | ours; an equal one of the application passes |
-//! | Connection | `close`, `upgrade` |
+//! | Connection | `close`, `te`, `upgrade` |
 //! | Trailer, TE, Upgrade | as the application has them |
 //! | Transfer-Encoding, Keep-Alive, Proxy-Connection, Expect | never |
 //!
@@ -18,6 +18,7 @@ use http::Method;
 use super::fields::push_field;
 use super::scan::{Class, Path, Query};
 use crate::error::InvalidAnswer;
+use crate::headers::Headers;
 use crate::headers::white_space::members;
 
 /// The fields of the application, as they are sent.
@@ -27,8 +28,8 @@ pub(crate) struct RequestFields {
     has_host: bool,
     /// The application's own Content-Length.
     length: Option<u64>,
-    is_last: bool,
-    has_upgrade: bool,
+    /// The members of Connection.
+    options: Vec<&'static str>,
 }
 
 /// The body of a request.
@@ -70,14 +71,25 @@ impl RequestFields {
                     Some(_) => Err("a request has one Content-Length"),
                 };
             }
-            b"connection" => return self.push_options(value),
+            b"connection" => {
+                for member in members(value) {
+                    match member.to_ascii_lowercase().as_slice() {
+                        b"close" => self.announce("close"),
+                        // Sent if there is such a field, which needs it (RFC 9110, 7.8 and 10.1.4).
+                        b"te" | b"upgrade" => {}
+                        _ => return Err("a request sets only close, te and upgrade of Connection"),
+                    }
+                }
+                return Ok(());
+            }
             b"transfer-encoding" => return Err("the client decides about Transfer-Encoding"),
             b"keep-alive" | b"proxy-connection" => {
                 return Err("the client decides about the connection");
             }
             b"expect" => return Err("an expectation is set by `expect_continue`"),
             b"host" => self.has_host = true,
-            b"upgrade" => self.has_upgrade = true,
+            b"te" => self.announce("te"),
+            b"upgrade" => self.announce("upgrade"),
             _ => {}
         }
         push_field(&mut self.lines, name, value).map_err(|fault| match fault {
@@ -86,25 +98,31 @@ impl RequestFields {
         })
     }
 
-    fn push_options(&mut self, value: &[u8]) -> Result<(), &'static str> {
-        for member in members(value) {
-            match member.to_ascii_lowercase().as_slice() {
-                b"close" => self.is_last = true,
-                b"upgrade" => {} // sent if there is an Upgrade field, which needs it (RFC 9110, 7.8)
-                _ => return Err("a request sets only close and upgrade of the Connection field"),
-            }
+    /// Adds a member of Connection, once.
+    fn announce(&mut self, option: &'static str) {
+        if !self.options.contains(&option) {
+            self.options.push(option);
         }
-        Ok(())
     }
 
     /// Returns true if the application wants no other request on this connection.
-    pub(crate) const fn is_last(&self) -> bool {
-        self.is_last
+    pub(crate) fn is_last(&self) -> bool {
+        self.options.contains(&"close")
     }
 
-    /// Returns true if the request asks for another protocol.
-    pub(crate) const fn asks_for_upgrade(&self) -> bool {
-        self.has_upgrade
+    /// Returns true if an answer changes to protocols that this request offers, and to at least one.
+    pub(crate) fn offer(&self, answer: Headers<'_>) -> bool {
+        const NAME: &[u8] = b"upgrade:";
+        let lines = self.lines.split(|byte| matches!(byte, b'\r' | b'\n'));
+        let lines = lines.filter_map(|line| line.split_at_checked(NAME.len()));
+        let offered: Vec<_> = lines
+            .filter(|(name, _)| name.eq_ignore_ascii_case(NAME))
+            .flat_map(|(_, value)| members(value))
+            .collect();
+        let is_offered =
+            |chosen: &[u8]| offered.iter().any(|name| name.eq_ignore_ascii_case(chosen));
+        let mut chosen = answer.members("upgrade").peekable();
+        chosen.peek().is_some() && chosen.all(is_offered)
     }
 
     /// Returns the application's own Content-Length.
@@ -152,13 +170,35 @@ pub(crate) fn push_head(out: &mut Vec<u8>, start: &RequestStart<'_>, fields: &Re
     if start.expects_continue {
         out.extend_from_slice(b"expect: 100-continue\r\n");
     }
-    match (fields.is_last, fields.has_upgrade) {
-        (true, true) => out.extend_from_slice(b"connection: close, upgrade\r\n"),
-        (true, false) => out.extend_from_slice(b"connection: close\r\n"),
-        (false, true) => out.extend_from_slice(b"connection: upgrade\r\n"),
-        (false, false) => {}
+    if !fields.options.is_empty() {
+        out.extend_from_slice(b"connection: ");
+        out.extend_from_slice(fields.options.join(", ").as_bytes());
+        out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// Returns a reference to a place with its forbidden bytes percent-encoded. Many servers send a Location with the letters
+/// of its language in UTF-8, or with a space.
+pub(crate) fn escaped_target(place: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let query = place.iter().position(|byte| *byte == b'?');
+    let query = query.unwrap_or(place.len());
+    let mut escaped = String::with_capacity(place.len());
+    for (at, byte) in place.iter().enumerate() {
+        let fits = if at < query {
+            Path::has(*byte)
+        } else {
+            Query::has(*byte)
+        };
+        if fits {
+            escaped.push(char::from(*byte));
+        } else {
+            let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
+            escaped.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+        }
+    }
+    escaped
 }
 
 /// Returns true if `target` may stand in a request line: no space, no control byte, no fragment, only ASCII.

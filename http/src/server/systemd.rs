@@ -38,6 +38,10 @@ const SEND_PATIENCE: Duration = Duration::from_millis(100);
 /// | `WATCHDOG=1` | [`during`](Self::during) | each half of `WatchdogSec=`, from the runtime's thread: a blocked thread sends none |
 /// | `RELOADING=1`, then `READY=1` | [`reload`](Self::reload), and a reload of certificates by `TlsReloader::with_systemd` | around the work |
 ///
+/// With [workers](crate::Builder::workers), each worker calls `during` with a value of its own. The first one that serves
+/// sends `READY=1`. systemd then receives signs of life while one worker runs, so it does not notice that another one
+/// is blocked. See [`alive`](Self::alive) for a check of your own.
+///
 /// # Examples
 ///
 /// ```no_run
@@ -218,6 +222,29 @@ impl Systemd {
         work()
     }
 
+    /// Sends a sign of life, for programs that check themselves in another way than [`during`](Self::during) does. Call it
+    /// at least once in each [`watchdog`](Self::watchdog), and not in a thread that only sends.
+    ///
+    /// # Errors
+    ///
+    /// As [`ready`](Self::ready).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::Systemd;
+    ///
+    /// let systemd = Systemd::from_env()?;
+    /// let queue_moves = true; // a check of the program
+    /// if queue_moves {
+    ///     systemd.alive()?;
+    /// }
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn alive(&self) -> io::Result<()> {
+        self.send("WATCHDOG=1")
+    }
+
     /// Sets the line that `systemctl status` shows. Line ends become spaces.
     ///
     /// # Errors
@@ -266,7 +293,7 @@ impl Systemd {
             return;
         };
         loop {
-            log_failure(self.send("WATCHDOG=1"));
+            log_failure(self.alive());
             sleep(longest / 2).await;
         }
     }
@@ -434,11 +461,13 @@ mod tests {
     fn an_abstract_socket_receives_each_message() {
         let (socket, systemd) = service("each", None);
         systemd.ready().unwrap();
+        systemd.alive().unwrap();
         systemd.reloading().unwrap();
         systemd.status("two\nlines").unwrap();
         systemd.stopping().unwrap();
         let all = [
             "READY=1",
+            "WATCHDOG=1",
             "RELOADING=1\nMONOTONIC_USEC=TIME",
             "STATUS=two lines",
             "STOPPING=1",

@@ -11,18 +11,18 @@
 //! - Never: a query of a request in a name, because it may be a secret.
 
 #[cfg(not(feature = "inspect"))]
-pub(crate) use off::{client_gone, handler, handler_too_slow, named, poll_connection};
+pub(crate) use off::*;
 #[cfg(feature = "inspect")]
-pub(crate) use on::{client_gone, handler, handler_too_slow, named, poll_connection};
+pub(crate) use on::*;
 
 /// The names of a build with the feature.
 #[cfg(feature = "inspect")]
 mod on {
     use std::future::Future;
-    use std::task::{Context, Poll};
+    use std::task::Context;
 
     use http::Method;
-    use waterwheel_runtime::inspect::{self, CancelCause, Named};
+    use waterwheel_runtime::inspect::{self, CancelCause, Named, Part};
 
     use crate::shared::connections::Phase;
 
@@ -31,17 +31,16 @@ mod on {
         inspect::named(name, future)
     }
 
-    /// Polls a connection, and shows its phase while it waits.
+    /// Enters a connection, before its poll.
     #[inline]
-    pub(crate) fn poll_connection<S, T>(
-        state: &mut S,
-        cx: &mut Context<'_>,
-        poll: impl FnOnce(&mut S, &mut Context<'_>) -> Poll<T>,
-        phase: impl FnOnce(&S) -> Option<Phase>,
-    ) -> Poll<T> {
-        inspect::poll_in_phases("connection", state, cx, poll, |state| {
-            phase(state).map_or("over", text_of)
-        })
+    pub(crate) fn enter_connection(cx: &Context<'_>) -> Part {
+        Part::enter("connection", String::new, cx)
+    }
+
+    /// Leaves a connection that has to wait, and shows its phase.
+    #[inline]
+    pub(crate) fn leave_connection(part: Part, phase: impl FnOnce() -> Option<Phase>) {
+        part.leave_in_phase(|| phase().map_or("over", text_of));
     }
 
     fn text_of(phase: Phase) -> &'static str {
@@ -72,19 +71,18 @@ mod on {
         inspect::cancelled(CancelCause::Timeout);
     }
 
-    /// Polls a handler, and shows its request.
+    /// Enters a handler, before its poll, and shows its request.
     #[inline]
-    pub(crate) fn handler<'a, T>(
-        cx: &mut Context<'a>,
+    pub(crate) fn enter_handler(
+        cx: &Context<'_>,
         request: impl FnOnce() -> Option<(Method, String)>,
-        poll: impl FnOnce(&mut Context<'a>) -> Poll<T>,
-    ) -> Poll<T> {
+    ) -> Part {
         let detail = || {
             let (method, target) = request().unwrap_or_default();
             let path = target.split('?').next().unwrap_or_default();
             format!("{method} {path}")
         };
-        inspect::poll_named("handler", detail, cx, poll)
+        Part::enter("handler", detail, cx)
     }
 }
 
@@ -92,7 +90,7 @@ mod on {
 #[cfg(not(feature = "inspect"))]
 mod off {
     use std::future::Future;
-    use std::task::{Context, Poll};
+    use std::task::Context;
 
     use http::Method;
 
@@ -105,22 +103,23 @@ mod off {
     pub(crate) fn client_gone() {}
     pub(crate) fn handler_too_slow() {}
 
-    #[inline]
-    pub(crate) fn poll_connection<S, T>(
-        state: &mut S,
-        cx: &mut Context<'_>,
-        poll: impl FnOnce(&mut S, &mut Context<'_>) -> Poll<T>,
-        _: impl FnOnce(&S) -> Option<Phase>,
-    ) -> Poll<T> {
-        poll(state, cx)
+    /// The place of a part in all other builds.
+    pub(crate) struct Part;
+
+    impl Part {
+        pub(crate) fn leave(self, _: bool) {}
     }
 
-    #[inline]
-    pub(crate) fn handler<'a, T>(
-        cx: &mut Context<'a>,
+    pub(crate) fn enter_connection(_: &Context<'_>) -> Part {
+        Part
+    }
+
+    pub(crate) fn leave_connection(_: Part, _: impl FnOnce() -> Option<Phase>) {}
+
+    pub(crate) fn enter_handler(
+        _: &Context<'_>,
         _: impl FnOnce() -> Option<(Method, String)>,
-        poll: impl FnOnce(&mut Context<'a>) -> Poll<T>,
-    ) -> Poll<T> {
-        poll(cx)
+    ) -> Part {
+        Part
     }
 }

@@ -129,7 +129,8 @@ impl fmt::Display for Report {
 pub struct Stopper(Arc<Control>);
 
 impl Stopper {
-    /// Asks the server to end. It accepts no more connections, and requests have
+    /// Asks the server to end. It accepts for [`Limits::unready_duration`](crate::Limits::unready_duration), which is 0 by
+    /// default. Then it accepts no more connections, and requests have
     /// [`Limits::shutdown_duration_max`](crate::Limits::shutdown_duration_max) to finish. Calling this twice
     /// has no further effect.
     #[doc(alias = "shutdown")]

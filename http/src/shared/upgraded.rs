@@ -54,6 +54,11 @@ impl UpgradedEntry {
         }
     }
 
+    /// Makes the server wake a task when it ends, and at the time of the last [`watch`](Self::watch).
+    pub(crate) fn reach(&self, waker: &Waker) {
+        self.server.connections.reach(self.id, waker);
+    }
+
     /// Returns true if the server wakes this task.
     pub(crate) fn is_watched_by(&self, waker: &Waker) -> bool {
         // Two pointers are compared, which costs less than a waker for each reader.

@@ -29,6 +29,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::pin::Pin;
 
 use futures_io::{AsyncRead, AsyncWrite};
@@ -188,11 +189,51 @@ impl TestClient {
         handler: impl Handler,
         wrap: impl FnOnce(MemoryStream) -> T,
     ) -> Self {
+        Self::connected(server, None, handler, wrap)
+    }
+
+    /// Makes another connection to a server, from this address. The other functions make connections without an
+    /// address, as those of a Unix socket. A rate limit of each address, for example, does not count these.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel::http::testing::TestClient;
+    /// use waterwheel::http::web::middleware::RateLimit;
+    /// use waterwheel::http::{Request, Server, StatusCode, shared};
+    /// use waterwheel::runtime::block_on;
+    ///
+    /// let hello = async |request: Request<'_>| request.respond(StatusCode::OK, "hello", ()).await;
+    /// let limited = shared(RateLimit::new(1, Duration::from_secs(60)).around(hello));
+    /// let server = Server::builder().without_listener();
+    /// block_on(async {
+    ///     let get = async |address: &str| {
+    ///         let address = address.parse().expect("an address");
+    ///         TestClient::from_peer(&server, address, limited.clone()).get("/").await.status
+    ///     };
+    ///     assert_eq!(get("192.0.2.7:1000").await, StatusCode::OK);
+    ///     assert_eq!(get("192.0.2.7:1001").await, StatusCode::TOO_MANY_REQUESTS);
+    ///     assert_eq!(get("192.0.2.8:1000").await, StatusCode::OK);
+    /// });
+    /// ```
+    #[must_use]
+    pub fn from_peer(server: &Server, address: SocketAddr, handler: impl Handler) -> Self {
+        Self::connected(server, Some(address), handler, |stream| stream)
+    }
+
+    fn connected<T: Io>(
+        server: &Server,
+        address: Option<SocketAddr>,
+        handler: impl Handler,
+        wrap: impl FnOnce(MemoryStream) -> T,
+    ) -> Self {
         let (stream, far) = MemoryStream::pair();
+        let connection = server.connection(wrap(far), address);
         Self {
             stream,
             read: Vec::new(),
-            task: Some(spawn(server.connection(wrap(far), None).serve(handler))),
+            task: Some(spawn(connection.serve(handler))),
         }
     }
 

@@ -73,7 +73,7 @@ impl ContentCoding {
 /// ```
 /// use waterwheel::http::testing::TestClient;
 /// use waterwheel::http::web::coding::AcceptedCodings;
-/// use waterwheel::http::{Request, StatusCode};
+/// use waterwheel::http::{Method, Request, StatusCode};
 /// use waterwheel::runtime::block_on;
 ///
 /// let show = async |request: Request<'_>| {
@@ -83,7 +83,7 @@ impl ContentCoding {
 /// };
 /// let fields = [("accept-encoding", "gzip, br;q=0.5")];
 /// let answer = block_on(async {
-///     TestClient::new(show).request(&http::Method::GET, "/", &fields, b"").await
+///     TestClient::new(show).request(&Method::GET, "/", &fields, b"").await
 /// });
 /// assert_eq!(answer.text(), "gzip br");
 /// ```

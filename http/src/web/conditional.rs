@@ -59,7 +59,7 @@ enum Strength {
 /// ```
 /// use waterwheel::http::testing::TestClient;
 /// use waterwheel::http::web::conditional::{Evaluation, Validators};
-/// use waterwheel::http::{Request, StatusCode};
+/// use waterwheel::http::{Method, Request, StatusCode};
 /// use waterwheel::runtime::block_on;
 ///
 /// let page = async |request: Request<'_>| {
@@ -73,7 +73,7 @@ enum Strength {
 /// };
 /// let fields = [("if-none-match", "\"v7\"")];
 /// let answer = block_on(async {
-///     TestClient::new(page).request(&http::Method::GET, "/", &fields, b"").await
+///     TestClient::new(page).request(&Method::GET, "/", &fields, b"").await
 /// });
 /// assert_eq!(answer.status, StatusCode::NOT_MODIFIED);
 /// ```

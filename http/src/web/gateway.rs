@@ -6,11 +6,11 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use http::header::CONNECTION;
-use http::{HeaderMap, HeaderName};
+use http::header::{CONNECTION, CONTENT_LENGTH};
+use http::{HeaderMap, HeaderName, StatusCode};
 use waterwheel_runtime::time::{Instant, sleep_until};
 
-use crate::error::{Error, Refusal, of_peer};
+use crate::error::{Error, InvalidAnswer, Refusal, of_peer};
 use crate::headers::white_space::members;
 
 /// A failure behind this server. The client receives the status of `refusal`, and the log has the text.
@@ -74,6 +74,22 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
                 | "upgrade"
         )
     });
+}
+
+/// Removes the length of an answer whose status has no body (RFC 9110, 15.3.5 and 15.3.6). Some programs and servers
+/// announce one.
+pub(super) fn remove_needless_length(status: StatusCode, headers: &mut HeaderMap) {
+    if matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT) {
+        headers.remove(CONTENT_LENGTH);
+    }
+}
+
+/// Returns the error of an answer that cannot be sent as it is: that is a fault of the other side.
+pub(super) fn blame(name: &str, error: Error) -> Error {
+    match error.downcast_ref::<InvalidAnswer>() {
+        Some(fault) => bad(format!("{name}: {fault}")),
+        None => error,
+    }
 }
 
 /// Removes all fields with such a name. Most messages have few of many such names, so a pass over the names that are

@@ -83,7 +83,7 @@ const SAVED_BYTES: usize = 128 * 1024;
 /// ```
 /// use waterwheel::http::testing::TestClient;
 /// use waterwheel::http::web::multipart::MultipartForm;
-/// use waterwheel::http::{Request, Responded, Result, StatusCode};
+/// use waterwheel::http::{Method, Request, Responded, Result, StatusCode};
 /// use waterwheel::runtime::block_on;
 ///
 /// async fn names(request: Request<'_>) -> Result<Responded> {
@@ -98,7 +98,7 @@ const SAVED_BYTES: usize = 128 * 1024;
 /// let fields = [("content-type", "multipart/form-data; boundary=x")];
 /// let form = b"--x\r\nContent-Disposition: form-data; name=rye\r\n\r\n7\r\n--x--\r\n";
 /// let answer = block_on(async {
-///     TestClient::new(names).request(&http::Method::POST, "/", &fields, form).await
+///     TestClient::new(names).request(&Method::POST, "/", &fields, form).await
 /// });
 /// assert_eq!(answer.text(), "rye");
 /// ```

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::nodes::{self, Detail, Origin};
+use crate::nodes::{self, Detail, Entered, Origin};
 
 /// Gives a part of a task a name. While the future waits, a [dump](super::dump()) shows the name with all that is
 /// inside.
@@ -77,39 +77,74 @@ pub fn poll_named<'a, T>(
     nodes::enter(cx, Origin::unknown(name), detail, poll)
 }
 
-/// Like [`poll_named()`], for a part that goes through phases. `phase` is called only if the part has to wait, in an
-/// inspected runtime. Tasks in different phases are different groups of a dump.
+/// A part of a task that is polled now, for a future that cannot use [`named()`] or [`poll_named()`]: one whose subject is
+/// known after the poll, or whose poll is on a hot path.
+///
+/// Enter it before the poll, and leave it with the result. Its drop leaves it like a future that is ready, so a panic
+/// may pass. Parts are left in the opposite order of their entries.
+///
+/// Outside an inspected runtime it is one check at the entry and one at the end.
 ///
 /// # Examples
 ///
 /// ```
 /// use std::future::poll_fn;
-/// use std::task::{Context, Poll};
-/// use waterwheel::runtime::{block_on, inspect};
+/// use std::task::Poll;
+/// use waterwheel::runtime::{block_on, inspect::Part};
 ///
 /// let mut left = 3;
 /// block_on(poll_fn(|cx| {
-///     let poll = |left: &mut u32, cx: &mut Context<'_>| {
-///         cx.waker().wake_by_ref();
-///         *left -= 1;
-///         if *left == 0 { Poll::Ready(()) } else { Poll::Pending }
-///     };
-///     let phase = |left: &u32| if *left > 1 { "early" } else { "late" };
-///     inspect::poll_in_phases("countdown", &mut left, cx, poll, phase)
+///     let part = Part::enter("countdown", String::new, cx);
+///     left -= 1;
+///     if left == 0 {
+///         part.leave(false);
+///         return Poll::Ready(());
+///     }
+///     cx.waker().wake_by_ref();
+///     part.leave_in_phase(|| if left > 1 { "early" } else { "late" });
+///     Poll::Pending
 /// }));
 /// assert_eq!(left, 0);
 /// ```
-#[inline]
-pub fn poll_in_phases<'a, S, T>(
-    name: &'static str,
-    state: &mut S,
-    cx: &mut Context<'a>,
-    poll: impl FnOnce(&mut S, &mut Context<'a>) -> Poll<T>,
-    phase: impl FnOnce(&S) -> &'static str,
-) -> Poll<T> {
-    let phase = |state: &S| Detail::phase(phase(state));
-    // The phase is read after the poll, because the poll may change it.
-    nodes::enter_described(cx, Origin::unknown(name), state, poll, phase)
+#[derive(Debug)]
+#[must_use = "a part is left when it is dropped"]
+pub struct Part(Entered);
+
+impl Part {
+    /// Enters a part. `detail` is called only in an inspected runtime.
+    ///
+    /// # Examples
+    ///
+    /// See [`Part`].
+    #[inline]
+    pub fn enter(name: &'static str, detail: impl FnOnce() -> String, cx: &Context<'_>) -> Self {
+        // A closure, so that a runtime that is not watched formats no text.
+        let detail = || Detail::named(Some(&detail().into()));
+        Self(Entered::begin(cx, Origin::unknown(name), detail))
+    }
+
+    /// Leaves the part. `is_pending` is true if it has to wait, and then a dump shows it.
+    ///
+    /// # Examples
+    ///
+    /// See [`Part`].
+    // Call it once in each arm of a match on the result: then the compiler sees a constant, and the result stays in
+    // registers. // LOG S7
+    #[inline]
+    pub fn leave(self, is_pending: bool) {
+        self.0.leave(is_pending);
+    }
+
+    /// Leaves a part that has to wait, in a phase that is known after the poll. `phase` is called only in an inspected
+    /// runtime. Tasks in different phases are different groups of a dump.
+    ///
+    /// # Examples
+    ///
+    /// See [`Part`].
+    #[inline]
+    pub fn leave_in_phase(self, phase: impl FnOnce() -> &'static str) {
+        self.0.leave_described(|| Detail::phase(phase()));
+    }
 }
 
 pin_project! {

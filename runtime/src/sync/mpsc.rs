@@ -89,7 +89,7 @@ pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     let receiver = Receiver {
         shared: shared.clone(),
         waited: Waited::default(),
-        held: Held::default(),
+        held: Held::new(),
     };
     let sender = Sender {
         shared,

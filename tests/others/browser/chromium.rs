@@ -200,6 +200,22 @@ impl Browser {
         }
     }
 
+    /// Presses the mouse on an element, and releases it after a while.
+    pub(crate) fn press(&mut self, tab: &Tab, selector: &str, duration: Duration) {
+        let place = format!(
+            "(() => {{ const {{ x, y, width, height }} = document.querySelector('{selector}').getBoundingClientRect();
+                return {{ x: x + width / 2, y: y + height / 2 }} }})()"
+        );
+        let place = self.value(tab, &place);
+        for kind in ["mousePressed", "mouseReleased"] {
+            let event = json!({ "type": kind, "x": place["x"], "y": place["y"], "button": "left", "clickCount": 1 });
+            self.call(Some(tab), "Input.dispatchMouseEvent", &event);
+            if kind == "mousePressed" {
+                thread::sleep(duration);
+            }
+        }
+    }
+
     /// Chooses files in the page's input for them.
     pub(crate) fn choose_files(&mut self, tab: &Tab, files: &[PathBuf]) {
         let document = self.call(Some(tab), "DOM.getDocument", &json!({}));

@@ -359,6 +359,16 @@ fn a_saved_recording_is_a_page_that_needs_no_server() {
     );
     browser.wait_for(&tab, "document.querySelectorAll('#strip svg').length >= 3");
     look_at_all(browser, &tab, &scenery, "saved");
+    // The flight recorder writes after a fault: the page begins there, and names it.
+    browser.value(&tab, "const saved = JSON.parse(document.getElementById('embedded').textContent).trace;
+        const fault = { ...saved.events.at(-1), kind: 'end', task: saved.tasks[1].id, outcome: 'panic' };
+        openRecording({ trace: { ...saved, reason: 'panic', events: [...saved.events, fault] } })");
+    browser.wait_for(
+        &tab,
+        "document.getElementById('status').textContent.endsWith('its reason: panic')
+            && document.getElementById('findings').innerText.includes('has ended by a panic')
+            && ui.recording.cursor === ui.recording.length",
+    );
     // A course has several recordings in one page.
     browser.value(&tab, "const { trace } = JSON.parse(document.getElementById('embedded').textContent);
         openRecording({ traces: [{ title: 'one', trace }, { title: 'two', trace: { ...trace, events: trace.events.slice(0, 50) } }] })");
@@ -377,5 +387,75 @@ fn a_saved_recording_is_a_page_that_needs_no_server() {
     browser.complaints.retain(|complaint| {
         !complaint.contains("ERR_CONNECTION") && !complaint.contains("ERR_INCOMPLETE")
     });
+    scene.finish();
+}
+
+#[test]
+fn a_task_beyond_the_named_ones_of_its_group_stands_where_it_waits() {
+    let Some(mut scene) = Scene::open("inspect-region", &["leak"], "turn") else {
+        return;
+    };
+    scene.wait_for("[...ui.recording.tasks.values()].filter(task => ui.recording.name(task.id) === 'leaked').length > 200");
+    scene.pause();
+    let places = "[...new Set([...ui.recording.tasks.values()].filter(task => ui.recording.name(task.id) === 'leaked').map(task => ui.recording.region(task)))].join()";
+    scene.wait_for(&format!("{places} === 'timers'"));
+    scene.finish();
+}
+
+#[test]
+fn each_duration_has_a_bar_between_its_marks() {
+    let Some(mut scene) = Scene::open("inspect-bars", &[], "numbers") else {
+        return;
+    };
+    // Each duration, and the edges of its bar. The number of an edge is that of the bar at its right.
+    let bars =
+        "JSON.stringify([50, 100, 5e3, 1e10, 6e10].map(value => histogram([value]).indexOf(1)))";
+    assert_eq!(scene.text(bars), "[0,1,4,17,17]");
+    let mark = "(() => {
+        const drawing = drawHistogram([5e3], 'running');
+        const bar = [...drawing.querySelectorAll('rect')].find(bar => Number(bar.getAttribute('height')) > 0);
+        const mark = [...drawing.querySelectorAll('text')].find(mark => mark.textContent === '1 µs');
+        const step = Number(bar.getAttribute('width')) + 4;
+        return Math.round((Number(bar.getAttribute('x')) - 2 - Number(mark.getAttribute('x'))) / step);
+    })()";
+    // From 1 µs to 3.16 µs is one bar, so that of 5 µs begins one bar after the mark.
+    assert_eq!(scene.count(mark), 1);
+    scene.finish();
+}
+
+#[test]
+fn the_panel_of_a_task_is_whole_without_a_dump() {
+    let Some(mut scene) = Scene::open("inspect-panel", &[], "turn") else {
+        return;
+    };
+    scene.pause();
+    let panel = "ui.dump = null; ui.chosen = 'root'; drawNow(true); document.getElementById('task').lastChild.nodeName";
+    assert_eq!(scene.text(panel), "DL");
+    scene.finish();
+}
+
+#[test]
+fn a_button_that_is_pressed_stays_until_it_is_released() {
+    let Some(mut scene) = Scene::open("inspect-press", &[], "reasons") else {
+        return;
+    };
+    scene.wait_for("document.querySelectorAll('.ids button').length > 0");
+    let Scene { browser, tab, .. } = &mut scene;
+    // The page draws several times in this time.
+    browser.press(tab, ".ids button", Duration::from_millis(1500));
+    scene.wait_for("ui.chosen !== null");
+    scene.finish();
+}
+
+#[test]
+fn a_view_in_the_url_leaves_the_head_of_the_page_in_sight() {
+    let Some(mut scene) = Scene::open("inspect-scroll", &[], "reasons") else {
+        return;
+    };
+    scene.wait_for("document.querySelectorAll('.reason').length >= 6");
+    let Scene { browser, tab, .. } = &mut scene;
+    browser.resize(tab, 390, 844);
+    browser.value(tab, "location.hash = '#lanes'; location.hash = '#reasons'");
+    scene.wait_for("scrollY === 0");
     scene.finish();
 }

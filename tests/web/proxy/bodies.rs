@@ -154,6 +154,12 @@ fn the_framing_of_an_answer_is_made_anew() {
             GET,
             "HTTP/1.1 204 No Content\r\nvia: 1.1 waterwheel\r\n\r\n",
         ),
+        // RFC 9110, 15.3.6: no content, whatever the server sends.
+        (
+            "HTTP/1.1 205 Reset Content\r\ncontent-length: 3\r\n\r\nrye",
+            GET,
+            "HTTP/1.1 205 Reset Content\r\nvia: 1.1 waterwheel\r\ncontent-length: 0\r\n\r\n",
+        ),
     ] {
         let closes = answer.starts_with("HTTP/1.0");
         let origin = Origin::serve(move |mut client| {
@@ -192,6 +198,30 @@ fn trailers_pass_in_both_directions() {
     );
     let (body, trailers) = seen.recv_timeout(DEADLINE).unwrap();
     assert_eq!((&body[..], &*trailers), (&b"bar"[..], "x-a: 8\r\n\r\n"));
+}
+
+/// Some servers add trailers to the fields (RFC 9110, 6.5.1).
+#[test]
+fn a_trailer_that_only_a_head_may_have_does_not_pass() {
+    const NEVER: &str = "x-forwarded-for: 9.9.9.9\r\nX_Real_IP: 9.9.9.9\r\nforwarded: for=9\r\nhost: b\r\n\
+                         cookie: c\r\nvia: d\r\nupgrade: e\r\nproxy-connection: f\r\nexpect: 100-continue\r\n\
+                         proxy-authorization: g\r\nmax-forwards: 0\r\ncontent-length: 7\r\n";
+    let (sender, seen) = mpsc::channel();
+    let origin = Origin::serve(move |mut client| {
+        while client.head().is_some() {
+            sender.send(chunks(&mut client).1).unwrap();
+            client.send(format!(
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n{NEVER}x-sum: 7\r\n\r\n"
+            ));
+        }
+    });
+    let answer = proxy(&origin).exchange(&[
+        b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n",
+        format!("{NEVER}x-a: 8\r\n\r\n").as_bytes(),
+    ]);
+    assert!(answer.ends_with("\r\n0\r\nx-sum: 7\r\n\r\n"), "{answer}");
+    let trailers = seen.recv_timeout(DEADLINE).unwrap();
+    assert_eq!(trailers, "x-a: 8\r\n\r\n");
 }
 
 #[test]

@@ -195,6 +195,30 @@ fn a_request_is_sent_again_only_if_that_is_safe() {
     }
 }
 
+/// An interim answer shows that the origin has seen the request.
+#[test]
+fn a_request_whose_answer_has_begun_is_not_sent_again() {
+    for begun in [
+        "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n",
+        "HTTP/1.1 100 Continue\r\n\r\n",
+        "H",
+    ] {
+        let (sender, seen) = mpsc::channel();
+        let origin = Origin::serve(move |mut client| {
+            sender.send(client.head().unwrap()).unwrap();
+            client.send(EMPTY);
+            if let Some(head) = client.head() {
+                sender.send(head).unwrap();
+                client.send(begun);
+            }
+        });
+        let server = proxy(&origin);
+        let answer = server.exchange(&[GET.as_bytes(), GET.as_bytes()]);
+        assert!(answer.contains("HTTP/1.1 502 "), "{begun:?}: {answer}");
+        assert_eq!((seen.try_iter().count(), origin.connections()), (2, 1));
+    }
+}
+
 #[test]
 fn the_connection_to_the_origin_is_used_again() {
     let (origin, heads) = Origin::answering(EMPTY);

@@ -141,6 +141,58 @@ fn the_fields_of_a_client_about_itself_are_replaced_unless_it_is_trusted() {
     }
 }
 
+/// RFC 9110, 17.10: many servers read `_` in a name as `-`.
+#[test]
+fn no_spelling_of_a_field_about_the_client_passes() {
+    let given = "X_Forwarded_For: 9.9.9.9\r\nx-forwarded_proto: b\r\nx_real_ip: 9.9.9.9\r\n\
+                 x-forwarded-port: 4\r\nx-forwarded-prefix: /b\r\nx-forwarded-server: b\r\nx_other: c\r\n";
+    let request = format!("GET / HTTP/1.1\r\nhost: a\r\n{given}\r\n");
+    let head = passed(&request, |proxy| proxy);
+    assert_eq!(fields(&head), [&OWN[..], &["x_other: c"]].concat());
+    let head = passed(&request, |proxy| proxy.trust(Networks::loopback()));
+    for kept in ["x_forwarded_for: 9.9.9.9", "x-forwarded-prefix: /b"] {
+        assert!(fields(&head).contains(&kept), "{head}");
+    }
+}
+
+/// A server decodes and removes `..` in its own way, and must not leave the path of its URL.
+#[test]
+fn a_path_that_leads_above_the_path_of_the_server_is_not_passed_on() {
+    let (origin, heads) = Origin::answering(EMPTY);
+    let url = format!("{}/shop", origin.url());
+    let server =
+        crate::support::server::TestServer::start(super::builder(), move || ReverseProxy::to(&url));
+    for (path, is_passed) in [
+        ("/../admin", false),
+        ("/..", false),
+        ("/a/../../admin", false),
+        ("/%2e%2E/admin", false),
+        ("/.%2e/admin", false),
+        ("/..%2fadmin", false),
+        ("/..%5cadmin", false),
+        ("/..;x=y/admin", false),
+        ("//../admin", false),
+        ("/./../admin", false),
+        ("/a%2f..%2f..%2fadmin", false),
+        ("/a/../b", true),
+        ("/a/..%2fb", true),
+        ("/..a/a../...", true),
+        ("/%252e%252e/b", true),
+        ("/a?b=/../../c", true),
+    ] {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n");
+        let answer = server.exchange(&[request.as_bytes()]);
+        if is_passed {
+            let head = heads.recv_timeout(DEADLINE).unwrap();
+            let line = format!("GET /shop{path} HTTP/1.1\r\n");
+            assert!(head.starts_with(&line), "{head}");
+        } else {
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{path}: {answer}");
+        }
+    }
+    assert!(heads.try_recv().is_err());
+}
+
 #[test]
 fn the_target_and_the_host_are_those_of_the_client_or_as_set() {
     let (origin, heads) = Origin::answering(EMPTY);
@@ -262,6 +314,52 @@ fn the_answer_loses_the_fields_about_the_connection() {
         expected.sort_unstable();
         assert_eq!(fields(&answer), expected, "{given}");
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    }
+}
+
+/// An application and its server may both add them. Python's servers are known for that.
+#[test]
+fn the_first_of_two_dates_or_servers_passes() {
+    let repeated = "server: a\r\ndate: Thu, 01 Jan 1970 00:00:00 GMT\r\nServer: b\r\n\
+                    Date: Fri, 02 Jan 1970 00:00:00 GMT\r\n";
+    let (origin, _heads) = Origin::answering(format!(
+        "HTTP/1.1 103 Early Hints\r\ntrailer: x\r\n{repeated}\r\n\
+         HTTP/1.1 200 OK\r\n{repeated}content-length: 0\r\n\r\n"
+    ));
+    let server = proxy(&origin);
+    let mut client = server.client();
+    client.send(super::GET);
+    let interim = client.read_until("\r\n\r\n");
+    assert!(interim.starts_with("HTTP/1.1 103 "), "{interim}");
+    assert!(!interim.contains("trailer"), "{interim}");
+    let answer = client.read_until("\r\n\r\n");
+    let expected = [
+        "content-length: 0",
+        "date: Thu, 01 Jan 1970 00:00:00 GMT",
+        "server: a",
+        "via: 1.1 waterwheel",
+    ];
+    assert_eq!(fields(&answer), expected);
+}
+
+#[test]
+fn a_client_without_a_host_has_none_in_the_fields() {
+    for (request, kept) in [
+        ("GET / HTTP/1.1\r\nhost:\r\n\r\n", "via: 1.1 waterwheel"),
+        ("GET / HTTP/1.0\r\n\r\n", "via: 1.0 waterwheel"),
+    ] {
+        let head = passed(request, |proxy| proxy.client_fields(ClientFields::Both));
+        let left: Vec<_> = fields(&head)
+            .into_iter()
+            .filter(|field| !field.starts_with("host: "))
+            .collect();
+        let expected = [
+            "forwarded: for=127.0.0.1;proto=S",
+            kept,
+            "x-forwarded-for: 127.0.0.1",
+            "x-forwarded-proto: S",
+        ];
+        assert_eq!(left, expected, "{request}");
     }
 }
 

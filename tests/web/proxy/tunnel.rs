@@ -141,6 +141,58 @@ fn a_protocol_passes_only_if_the_proxy_allows_it() {
     }
 }
 
+/// The server would read the bytes of the tunnel as the rest of the body (RFC 9110, 7.8).
+#[test]
+fn a_change_within_the_body_is_a_502() {
+    let (sender, seen) = mpsc::channel();
+    let origin = Origin::serve(move |mut client| {
+        client.head();
+        client.send(SWITCH);
+        sender.send(client.rest()).unwrap();
+    });
+    let server = proxy(&origin);
+    let mut client = server.client();
+    client.send(OFFER.replace(
+        "GET /chat HTTP/1.1\r\n",
+        "POST / HTTP/1.1\r\ncontent-length: 6\r\n",
+    ));
+    client.send("rye");
+    let answer = client.read_until("\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    assert!(seen.recv_timeout(DEADLINE).unwrap().len() <= 3);
+}
+
+/// Docker's clients do this, with the protocol `tcp`.
+#[test]
+fn a_tunnel_follows_a_request_with_a_body() {
+    for framing in [
+        "content-length: 6\r\n\r\nryebar",
+        "transfer-encoding: chunked\r\n\r\n3\r\nrye\r\n3\r\nbar\r\n0\r\n\r\n",
+    ] {
+        let (sender, seen) = mpsc::channel();
+        let origin = Origin::serve(move |mut client| {
+            client.head();
+            let end = if framing.starts_with('c') {
+                "bar"
+            } else {
+                "0\r\n\r\n"
+            };
+            client.read_until(end);
+            client.send(format!("{SWITCH}hello"));
+            sender.send(client.rest()).unwrap();
+            client.send("goodbye");
+        });
+        let server = proxy(&origin);
+        let mut client = server.client();
+        let head = OFFER.strip_prefix("GET /chat").unwrap().trim_end();
+        client.send(format!("POST /chat{head}\r\n{framing}early"));
+        client.read_until("\r\n\r\nhello");
+        client.stream.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(client.read_to_end(), "goodbye");
+        assert_eq!(seen.recv_timeout(DEADLINE).unwrap(), b"early", "{framing}");
+    }
+}
+
 /// Our own WebSocket server behind the proxy, and tungstenite before it.
 #[test]
 fn a_websocket_passes_through() {

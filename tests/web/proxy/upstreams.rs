@@ -114,6 +114,11 @@ fn a_handler_chooses_the_server_and_the_target() {
         shared(async move |request: Request<'_>| match request.path() {
             "/one" => forward(request, &client, &format!("{url}/two?x=%20")).await,
             "/two" => proxy.forward(request, "/three").await,
+            // RFC 9112, 3.2.1: an empty path is a slash.
+            "/empty" => forward(request, &client, &format!("{url}?x")).await,
+            "/accent" => forward(request, &client, &format!("{url}/caf\u{e9}")).await,
+            "/fragment" => proxy.forward(request, "/a#b").await,
+            "/quote" => proxy.forward(request, "/a\"b").await,
             "/bad" => proxy.forward(request, "/a b\r\nx: y").await,
             _ => proxy.forward(request, "four").await,
         })
@@ -121,6 +126,7 @@ fn a_handler_chooses_the_server_and_the_target() {
     for (target, expected) in [
         ("/one?a", "GET /two?x=%20 HTTP/1.1\r\n"),
         ("/two?a", "GET /three HTTP/1.1\r\n"),
+        ("/empty", "GET /?x HTTP/1.1\r\n"),
     ] {
         let answer =
             server.exchange(&[format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes()]);
@@ -131,7 +137,7 @@ fn a_handler_chooses_the_server_and_the_target() {
             "{head}"
         );
     }
-    for target in ["/bad", "/other"] {
+    for target in ["/bad", "/other", "/accent", "/fragment", "/quote"] {
         let answer =
             server.exchange(&[format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes()]);
         assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::headers::white_space::{trim, trim_start};
 use crate::proto::framing::digits;
-use crate::web::gateway::remove_hop_by_hop;
+use crate::web::gateway::{remove_hop_by_hop, remove_needless_length};
 
 /// The status and the fields of an answer.
 #[derive(Debug, PartialEq)]
@@ -101,6 +101,7 @@ impl CgiFields {
             None => return Err("the program has no content-type, status or location"),
         };
         remove_hop_by_hop(&mut self.fields);
+        remove_needless_length(status, &mut self.fields);
         let fields = self.fields;
         Ok(CgiHead { status, fields })
     }
@@ -152,6 +153,12 @@ mod tests {
         );
         check("Status: 404 Not Found\n\n", Ok((404, "", "")));
         check("status:404\n\n", Ok((404, "", "")));
+        // RFC 9110, 15.3.5 and 15.3.6: a status without a body has no length.
+        check("Status: 204\nContent-Length: 0\n\n", Ok((204, "", "")));
+        check(
+            "Status: 205\nContent-Length: 3\n\nrye",
+            Ok((205, "", "rye")),
+        );
         check(
             "Status: 599\tOdd\nX-A: 1\nX-A: 2\n\n",
             Ok((599, "x-a: 1|x-a: 2", "")),

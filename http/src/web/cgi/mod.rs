@@ -100,7 +100,7 @@ use waterwheel_runtime::sync::Semaphore;
 use waterwheel_runtime::time::timeout;
 use waterwheel_runtime::{race, spawn};
 
-use crate::error::{InvalidAnswer, Refusal, Result};
+use crate::error::{Refusal, Result};
 use crate::exchange::body::Body;
 use crate::exchange::handler::{Handler, Responded};
 use crate::exchange::request::Request;
@@ -412,20 +412,17 @@ async fn answer(
     let head = race(read_head(program, &mut output, watch), left).await?;
     let CgiHead { status, fields } = head;
     let is_without_type = !fields.contains_key(CONTENT_TYPE);
-    let mut answer = request.start(status, fields).await.map_err(|error| {
-        // A field that cannot be sent is a fault of the program.
-        match error.downcast_ref::<InvalidAnswer>() {
-            Some(fault) => gateway::bad(format!("a field of the program: {fault}")),
-            None => error,
-        }
-    })?;
+    // An answer that cannot be sent is a fault of the program.
+    let blame = |error| gateway::blame("the program", error);
+    let mut answer = request.start(status, fields).await.map_err(blame)?;
     let mut has_body = false;
     loop {
         let piece = output.piece();
         if !piece.is_empty() {
             has_body = true;
             if answer.is_sent() {
-                watch.without(answer.write(piece)).await?;
+                let written = watch.without(answer.write(piece)).await;
+                written.map_err(blame)?;
             }
             output.consume(output.piece().len());
         }
@@ -452,7 +449,7 @@ async fn answer(
             tracing::warn!(%status, "a program has failed after its answer");
         }
     }
-    watch.without(answer.finish()).await
+    watch.without(answer.finish()).await.map_err(blame)
 }
 
 /// Reads up to the end of the program's fields.

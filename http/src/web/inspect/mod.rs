@@ -55,8 +55,8 @@ mod delta;
 ///
 /// let runtime = Runtime::builder().inspect(inspect::Options::default()).build()?;
 /// runtime.block_on(async {
-///     let page = inspect::serve("127.0.0.1:0")?;
-///     println!("watch it run: {}", page.url());
+///     let page = inspect::serve("127.0.0.1:0")?; // writes the URL to stderr
+///     assert!(page.url().starts_with("http://127.0.0.1:"));
 ///     // … the program …
 ///     std::io::Result::Ok(())
 /// })?;

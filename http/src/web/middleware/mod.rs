@@ -66,9 +66,45 @@
 //! | ids | the log | the log has the id of each request |
 //! | the log | all that may refuse | the log has the refused requests |
 //! | [`Cors`] | [`RateLimit`], [`csrf`](fn@csrf) | a page can read a refusal, and preflights do not count |
+//! | `traces` (`web::trace`) | the log | the span is around the lines of the log, too |
+//! | [`RateLimit`], [`csrf`](fn@csrf) | `Sessions` (`web::session`) | a refused request loads no session |
 //!
 //! [`Cors`] and [`Csrf`] do not know each other. An origin that may send POST, PUT or DELETE needs both: [`Cors::of`]
 //! and [`Csrf::trust`].
+//!
+//! # Around one route
+//!
+//! Middleware takes a [`Handler`](crate::Handler). A function that borrows the request and returns a value becomes one by
+//! [`handler`](crate::web::routes::handler). For a part of a site, put the middleware around a router of its own, and
+//! [`nest`](crate::web::routes::Router::nest) that:
+//!
+//! ```
+//! use std::time::Duration;
+//! use waterwheel::http::testing::TestClient;
+//! use waterwheel::http::web::middleware::{Cors, RateLimit};
+//! use waterwheel::http::web::routes::{Router, handler};
+//! use waterwheel::http::{Request, StatusCode};
+//! use waterwheel::runtime::block_on;
+//!
+//! async fn log_in(request: &Request<'_>) -> String {
+//!     format!("good morning at {}", request.path())
+//! }
+//!
+//! let limited = RateLimit::new(1, Duration::from_secs(60))
+//!     .by(|_| Some("all")) // by default each address; a client in memory has none
+//!     .around(handler(log_in));
+//! let api = Router::new().get("/stock", async || "7 sacks");
+//! let site = Router::new()
+//!     .get("/", async || "the mill")
+//!     .post("/login", limited)
+//!     .nest("/api", Cors::any().around(api));
+//! block_on(async {
+//!     let mut client = TestClient::new(site);
+//!     assert_eq!(client.post("/login", "").await.status, StatusCode::OK);
+//!     assert_eq!(client.post("/login", "").await.status, StatusCode::TOO_MANY_REQUESTS);
+//!     assert_eq!(client.get("/").await.status, StatusCode::OK);
+//! });
+//! ```
 //!
 //! # Your own
 //!

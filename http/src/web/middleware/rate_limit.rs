@@ -44,7 +44,8 @@ const PER_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 ///
 /// A client is its address, or any key by [`by`](Self::by). Behind a proxy, put
 /// [`TrustedProxies`](crate::web::client_address::TrustedProxies) outside, which tells the address of the client. The
-/// addresses of IPv6 count by their first 64 bits, because one client has all of these.
+/// addresses of IPv6 count by their first 64 bits, because one client has all of these. A connection without an address
+/// (a Unix socket, or [`TestClient::new`](crate::testing::TestClient::new)) is not limited.
 ///
 /// Each thread of a server counts for itself.
 ///
@@ -54,7 +55,7 @@ const PER_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 /// use std::time::Duration;
 /// use waterwheel::http::testing::TestClient;
 /// use waterwheel::http::web::middleware::RateLimit;
-/// use waterwheel::http::{Request, StatusCode};
+/// use waterwheel::http::{Method, Request, StatusCode};
 /// use waterwheel::runtime::block_on;
 ///
 /// let hello = async |request: Request<'_>| request.respond(StatusCode::OK, "hello", ()).await;
@@ -64,7 +65,7 @@ const PER_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 /// block_on(async {
 ///     let mut client = TestClient::new(limited);
 ///     let key = [("x-api-key", "miller")];
-///     let mut ask = async || client.request(&http::Method::GET, "/", &key, b"").await;
+///     let mut ask = async || client.request(&Method::GET, "/", &key, b"").await;
 ///     assert_eq!(ask().await.status, StatusCode::OK);
 ///     assert_eq!(ask().await.status, StatusCode::OK);
 ///     let refused = ask().await;

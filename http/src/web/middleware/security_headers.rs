@@ -15,7 +15,7 @@ use crate::exchange::request::Request;
 /// | Referrer-Policy | `strict-origin-when-cross-origin` | other sites learn the origin of a link, and not its path |
 /// | X-Frame-Options | `SAMEORIGIN` | no other site shows a page in a frame |
 /// | Cross-Origin-Opener-Policy | `same-origin` | a window that another site has opened cannot reach it |
-/// | Cross-Origin-Resource-Policy | `same-origin` | no other site embeds the answers; leave it [out](Self::without) for images that others may show |
+/// | Cross-Origin-Resource-Policy | `same-origin` | no other site embeds the answers; leave it [out](Self::without) for images that others may show. Requests by [`Cors`](super::Cors) are not affected |
 /// | Strict-Transport-Security | none | see [`hsts`](Self::hsts) |
 /// | Content-Security-Policy, Permissions-Policy | none | they depend on the pages: [`set`](Self::set) them |
 ///

@@ -6,10 +6,11 @@
 //!   proxy adds, by naming it in Connection.
 //! - Never: a field of the framing (Content-Length, Transfer-Encoding, Trailer) of the other side.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use http::header::{
-    CONTENT_LENGTH, EXPECT, FORWARDED, HeaderName, MAX_FORWARDS, TE, TRAILER, UPGRADE, VIA,
+    DATE, EXPECT, FORWARDED, HeaderName, MAX_FORWARDS, SERVER, TE, TRAILER, UPGRADE, VIA,
 };
 use http::{HeaderMap, HeaderValue, Method, Version};
 
@@ -69,7 +70,7 @@ impl<'a> ClientFacts<'a> {
             } else {
                 request.client_address()
             },
-            host: request.host(),
+            host: request.host().filter(|host| !host.is_empty()),
             is_https: is_https(request),
             is_trusted,
         }
@@ -120,16 +121,7 @@ pub(super) fn convert_request(fields: &mut HeaderMap, upgrade: Option<&str>) {
 /// Sets the fields about the client. Those that the client has sent itself are removed, unless it is trusted.
 pub(super) fn tell_client(fields: &mut HeaderMap, which: ClientFields, client: &ClientFacts<'_>) {
     if !client.is_trusted {
-        remove_all(fields, |name| {
-            matches!(
-                name,
-                "forwarded"
-                    | "x-forwarded-for"
-                    | "x-forwarded-host"
-                    | "x-forwarded-proto"
-                    | "x-real-ip"
-            )
-        });
+        remove_all(fields, is_about_client);
     }
     if matches!(which, ClientFields::Forwarded | ClientFields::Both)
         && let Ok(member) = HeaderValue::try_from(client.member())
@@ -150,6 +142,34 @@ pub(super) fn tell_client(fields: &mut HeaderMap, which: ClientFields, client: &
             fields.entry(X_FORWARDED_HOST).or_insert(host);
         }
     }
+}
+
+/// Returns true for a field that tells a server about the client.
+fn is_about_client(name: &str) -> bool {
+    // CGI, WSGI and their like do not distinguish `X_Forwarded_For` from `X-Forwarded-For`.
+    let name = if name.contains('_') {
+        Cow::Owned(name.replace('_', "-"))
+    } else {
+        Cow::Borrowed(name)
+    };
+    matches!(&*name, "forwarded" | "x-real-ip") || name.starts_with("x-forwarded-")
+}
+
+/// Removes the trailers that only a head may have.
+pub(super) fn convert_trailers(trailers: &mut HeaderMap) {
+    remove_hop_by_hop(trailers);
+    remove_all(trailers, |name| {
+        is_about_client(name)
+            || matches!(
+                name,
+                "cookie"
+                    | "expect"
+                    | "max-forwards"
+                    | "proxy-authenticate"
+                    | "proxy-authorization"
+                    | "via"
+            )
+    });
 }
 
 /// Appends a member to a list, in one field line: some servers read only the first one.
@@ -198,18 +218,26 @@ impl Via {
     }
 }
 
-/// Turns the fields of a server's answer into those of the proxy's own answer.
+/// Turns the fields of a server's answer into those of the proxy's own answer. Announced trailers stay only if there can
+/// be some.
 ///
 /// Content-Length stays: the encoder checks it against the body, and drops what the status forbids.
-pub(super) fn convert_answer(fields: &mut HeaderMap) {
+pub(super) fn convert_answer(fields: &mut HeaderMap, has_trailers: bool) {
+    for name in [DATE, SERVER] {
+        // An application and its server may both add it. The answer has the first one, as behind nginx.
+        if fields.get_all(&name).iter().nth(1).is_some()
+            && let Some(first) = fields.remove(&name)
+        {
+            fields.insert(name, first);
+        }
+    }
     let trailer: Vec<_> = fields.get_all(TRAILER).iter().cloned().collect();
     remove_hop_by_hop(fields);
     remove_all(fields, |name| {
         matches!(name, "proxy-authenticate" | "proxy-authorization")
     });
-    for value in trailer {
-        // A body that has trailers comes in chunks, and leaves in chunks. A length forbids them.
-        if !fields.contains_key(CONTENT_LENGTH) {
+    if has_trailers {
+        for value in trailer {
             fields.append(TRAILER, value);
         }
     }

@@ -36,23 +36,34 @@
 //! | TE | only `trailers` | removed |
 //! | Host | stays; see [`replace_host`](ReverseProxy::replace_host) | |
 //! | Via | `1.1 waterwheel` is appended; see [`via`](ReverseProxy::via) | also |
-//! | Forwarded, X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host, X-Real-IP | removed, unless the peer is [trusted](ReverseProxy::trust). Then those of [`client_fields`](ReverseProxy::client_fields) are set | stay |
+//! | Forwarded, X-Forwarded-*, X-Real-IP, also with `_` for `-` | removed, or kept if the peer is [trusted](ReverseProxy::trust). After that, those of [`client_fields`](ReverseProxy::client_fields) are set | stay |
 //! | Max-Forwards, with OPTIONS | counted down; 204 at 0 | |
+//!
+//! # Paths
+//!
+//! Below a prefix ([`nest`](crate::web::routes::Router::nest)), the server sees the path without the prefix: in the
+//! example above, `/api/sacks` becomes `/sacks`. To keep it, write it into the URL, too
+//! (`ReverseProxy::to("http://127.0.0.1:9000/api")`). Location and Set-Cookie of the answers stay as they are. So a
+//! server that redirects to `/login`, or sets a cookie with a path, needs to know its prefix.
 //!
 //! # Failures
 //!
 //! | event | the client receives |
 //! |---|---|
+//! | the path leads above its first `/` by `..`, in any encoding | 400 |
 //! | no server accepts a connection | 502 |
 //! | the answer is malformed, or the connection ends before the end of its head | 502 |
 //! | the server makes no progress for [60 seconds](ReverseProxy::time_limit), or accepts no connection for 10 | 504 |
-//! | any of these after the head has left | a connection that is cut, so that the answer does not look whole |
+//! | a failure after the head has left | a connection that is cut, so that the answer does not look whole |
 //! | the server closes an idle connection while a request is on its way | the answer to a second attempt, if the method is idempotent and there is no body; otherwise 502 |
 //!
 //! The next server is tried if one does not accept a connection, because no byte of the request has left then. A server
 //! that fails so is asked last for the next ten seconds.
 //!
 //! If the client leaves, the connection to the server is closed.
+//!
+//! The body of a 502 or 504 is a line of text. Pages or JSON of yours are the task of `error_responses`, of the router or
+//! of the server. An error page of the server behind passes as it is.
 //!
 //! # Invariants
 //!
@@ -65,16 +76,19 @@ mod link;
 mod pass;
 mod upstreams;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
 use http::{Method, StatusCode, Uri};
+use percent_encoding::percent_decode_str;
 
 use crate::client::Client;
 use crate::error::{ClientError, Error, Result};
 use crate::exchange::handler::{Handler, Responded};
 use crate::exchange::request::Request;
+use crate::proto::request_head::is_target;
 use crate::web::client_address::Networks;
 use crate::web::nested;
 
@@ -184,8 +198,8 @@ impl ReverseProxy {
     }
 
     /// Uses the connections and the settings of a client: how long to wait for a connection, how many of them are kept
-    /// and for how long, the largest head of an answer, TLS, and a Unix socket. Default: those of a client, with up to
-    /// 256 idle connections of each server.
+    /// and for how long, the largest head of an answer, [TLS](crate::client::ClientBuilder::tls), and a Unix socket.
+    /// Default: those of a client, with up to 256 idle connections of each server.
     ///
     /// # Examples
     ///
@@ -203,8 +217,7 @@ impl ReverseProxy {
         self
     }
 
-    /// Keeps the fields of these peers about their own clients (`Forwarded` and `X-Forwarded-For`, `-Host`, `-Proto`,
-    /// `X-Real-IP`), and appends to them. Those of all other peers are removed. A peer of a Unix socket is trusted,
+    /// Keeps the fields of these peers about their own clients (`Forwarded`, `X-Forwarded-*`, `X-Real-IP`), and appends to them. Those of all other peers are removed. A peer of a Unix socket is trusted,
     /// too. Default: none.
     #[must_use]
     pub fn trust(mut self, networks: Networks) -> Self {
@@ -220,6 +233,9 @@ impl ReverseProxy {
     }
 
     /// Sends the host of the server's URL as Host. Default: the Host of the client.
+    ///
+    /// A server that compares Origin with Host then refuses pages of the public name. With this crate, name the public
+    /// origin there: for forms in `Csrf::trust`, for WebSockets in `WebSocketOptions::origins`.
     #[must_use]
     pub fn replace_host(mut self) -> Self {
         self.policy.replaces_host = true;
@@ -277,19 +293,13 @@ impl ReverseProxy {
     ///
     /// # Errors
     ///
-    /// 400 if the target is not a path, and the failures in the table of [the module](self). Return them from the
+    /// 400 if the target is not a path, or leads above its first `/` by `..`, and the failures in the table of [the module](self). Return them from the
     /// handler.
     ///
     /// # Cancel safety
     ///
     /// Not cancel safe: the request is gone.
     pub async fn forward(&self, request: Request<'_>, target: &str) -> Result<Responded> {
-        let is_target =
-            target.starts_with('/') && target.bytes().all(|byte| byte.is_ascii_graphic());
-        if !is_target {
-            let refused = ClientError::new(StatusCode::BAD_REQUEST, "this target is not passed on");
-            return Err(refused.into());
-        }
         send(request, &self.upstreams, &self.client, &self.policy, target).await
     }
 }
@@ -301,8 +311,9 @@ impl ReverseProxy {
 ///
 /// # Errors
 ///
-/// An error without a status (500) if the URL is not one of `http` or `https` with a host, and the failures in the table
-/// of [the module](self). Return them from the handler.
+/// An error without a status (500) if the URL is not one of `http` or `https` with a host, 400 if its path leads above
+/// its first `/` by `..` or must be percent-encoded, and the failures in the table of [the module](self). Return them
+/// from the handler.
 ///
 /// # Cancel safety
 ///
@@ -327,7 +338,11 @@ impl ReverseProxy {
 /// ```
 pub async fn forward(request: Request<'_>, client: &Client, url: &str) -> Result<Responded> {
     let uri: Uri = url.parse()?;
-    let target = uri.path_and_query().map_or("/", |target| target.as_str());
+    // `http://host?query` has an empty path, which a request line cannot have (RFC 9112, 3.2.1).
+    let target = match uri.query() {
+        Some(query) => &*format!("{}?{query}", uri.path()),
+        None => uri.path(),
+    };
     let mut upstream = Upstream::of(&uri).map_err(Error::message)?;
     upstream.base.clear();
     send(
@@ -353,6 +368,11 @@ async fn send(
         let refused = ClientError::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed");
         let allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
         return Err(refused.with_header("allow", allowed).into());
+    }
+    let is_passed = target.starts_with('/') && is_target(target) && !leaves(target);
+    if !is_passed {
+        let refused = ClientError::new(StatusCode::BAD_REQUEST, "this target is not passed on");
+        return Err(refused.into());
     }
     let mut fields = request.headers().to_header_map();
     if !fields::may_go_on(request.method(), &mut fields) {
@@ -382,6 +402,24 @@ async fn send(
         awaits_continue,
     };
     pass::pass(request, outgoing).await
+}
+
+/// Returns true if a server could read a target as one above its first `/`, and so above the path of its URL. Servers
+/// differ in how they decode, so each reading counts: `..`, `%2e%2e`, `..%2f`, `..%5c` and `..;`.
+fn leaves(target: &str) -> bool {
+    let path = target.split('?').next().unwrap_or_default();
+    let path: Cow<'_, [u8]> = percent_decode_str(path).into();
+    let mut depth = 0_usize;
+    for segment in path.split(|byte| matches!(byte, b'/' | b'\\')) {
+        let name = segment.split(|byte| *byte == b';').next();
+        match name.unwrap_or_default() {
+            b"" | b"." => {}
+            b".." if depth == 0 => return true,
+            b".." => depth -= 1,
+            _ => depth += 1,
+        }
+    }
+    false
 }
 
 impl Handler for ReverseProxy {

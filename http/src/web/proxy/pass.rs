@@ -9,9 +9,10 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::future::pending;
+use std::future::{Future, pending, poll_fn};
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Buf;
@@ -26,12 +27,13 @@ use super::link::{BodyRest, LinkFailure, LinkReader, PassedHead, write_all};
 use super::upstreams::{TakenLink, Upstream, Upstreams};
 use crate::client::Client;
 use crate::client::lease::Lease;
-use crate::error::{Error, InvalidAnswer, Result};
+use crate::error::{Error, Result};
 use crate::exchange::body::Body;
 use crate::exchange::handler::Responded;
 use crate::exchange::request::Request;
 use crate::headers::white_space::members;
 use crate::proto::chunked::{NEVER_TRAILERS, push_chunk, push_last_chunk};
+use crate::proto::framing::ContentFraming;
 use crate::transport::io::Io;
 use crate::web::gateway::{self, Watch};
 
@@ -168,6 +170,7 @@ async fn attempt<'c>(
         Err(Ended::Error(error)) => return Err(error),
     };
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        complete(upload, &transfer, server).await?;
         return Ok(Attempt::Switched(request, head));
     }
     let (persists, idle) = (head.persists, head.idle_seconds);
@@ -315,8 +318,27 @@ async fn upload(
     pending().await
 }
 
-/// Returns the trailers without those that no recipient may use (RFC 9110, 6.5.1).
+/// Checks that a request has left as a whole. The server reads the bytes of a tunnel behind it.
+async fn complete(
+    mut upload: Pin<&mut impl Future<Output = Result<Infallible>>>,
+    transfer: &Transfer,
+    server: &str,
+) -> Result<()> {
+    // The last bytes may have left in the poll that found the answer.
+    if let Poll::Ready(ended) = poll_fn(|cx| Poll::Ready(upload.as_mut().poll(cx))).await {
+        match ended? {}
+    }
+    if transfer.is_uploaded.get() {
+        return Ok(());
+    }
+    let text = format!("{server} changes the protocol within the request");
+    Err(gateway::bad(text))
+}
+
+/// Returns the trailers without those that no recipient may use (RFC 9110, 6.5.1). Some servers add trailers to the
+/// fields, so those about the client and the connection are removed, too.
 fn harmless(mut trailers: HeaderMap) -> HeaderMap {
+    fields::convert_trailers(&mut trailers);
     for never in NEVER_TRAILERS {
         if let Ok(name) = http::HeaderName::from_bytes(never) {
             trailers.remove(name);
@@ -333,12 +355,19 @@ async fn read_head(
     agreed: &Notify,
 ) -> Result<PassedHead, Ended> {
     let limits = outgoing.client.limits();
-    for _ in 0..INTERIM_MAX {
+    for number in 0..INTERIM_MAX {
         let left = async {
             request.disconnected().await;
             Err(Ended::Error(gateway::client_has_left()))
         };
-        let head = async { Ok(reader.head(request.method(), limits).await?) };
+        let head = async {
+            let head = reader.head(request.method(), limits).await;
+            Ok(head.map_err(|failure| match failure {
+                // The server has seen the request, so it must not be sent again.
+                LinkFailure::Closed if number > 0 => "it has ended after an interim answer".into(),
+                failure => failure,
+            })?)
+        };
         let mut head = race(head, left).await?;
         match head.status {
             // This server sends it to its client itself, when the body is read.
@@ -358,9 +387,10 @@ async fn read_head(
                 };
             }
             status if status.is_informational() => {
-                fields::convert_answer(&mut head.headers);
+                fields::convert_answer(&mut head.headers, false);
                 head.headers.remove(CONTENT_LENGTH);
-                request.inform(status, &head.headers)?;
+                let informed = request.inform(status, &head.headers);
+                informed.map_err(|error| gateway::blame("an interim answer", error))?;
             }
             _ => return Ok(head),
         }
@@ -376,19 +406,15 @@ async fn relay(
     via: Option<&Via>,
     server: &str,
 ) -> Result<Responded> {
-    fields::convert_answer(&mut head.headers);
+    let has_trailers = head.framing == ContentFraming::Chunked;
+    fields::convert_answer(&mut head.headers, has_trailers);
     if let Some(via) = via {
         via.add(&mut head.headers, head.version);
     }
-    if head.status == StatusCode::NO_CONTENT {
-        head.headers.remove(CONTENT_LENGTH);
-    }
+    gateway::remove_needless_length(head.status, &mut head.headers);
     let mut rest = BodyRest::of(head.framing);
     let started = request.start(head.status, head.headers).await;
-    let mut answer = started.map_err(|error| match error.downcast_ref::<InvalidAnswer>() {
-        Some(fault) => gateway::bad(format!("{server}: {fault}")),
-        None => error,
-    })?;
+    let mut answer = started.map_err(|error| gateway::blame(server, error))?;
     let watch = reader.watch;
     loop {
         let left = async {
@@ -418,7 +444,7 @@ async fn switch(
     lease: Lease,
 ) -> Result<Responded> {
     let protocol = outgoing.upgrade.unwrap_or_default();
-    fields::convert_answer(&mut head.headers);
+    fields::convert_answer(&mut head.headers, false);
     head.headers.remove(CONTENT_LENGTH);
     if let Some(via) = outgoing.via {
         via.add(&mut head.headers, head.version);

@@ -4,7 +4,7 @@
 //! use waterwheel::http::testing::TestClient;
 //! use waterwheel::http::web::response::Html;
 //! use waterwheel::http::web::routes::Router;
-//! use waterwheel::http::{Request, Responded, Result, StatusCode};
+//! use waterwheel::http::{Method, Request, Responded, Result, StatusCode};
 //! use waterwheel::runtime::block_on;
 //!
 //! async fn home() -> Html<&'static str> {
@@ -31,7 +31,7 @@
 //!     let mut client = TestClient::new(router); // or server.serve(router)
 //!     assert_eq!(client.get("/sacks/7").await.text(), "sack 7, asked for by None");
 //!     assert_eq!(client.get("/sacks/x").await.status, StatusCode::NOT_FOUND);
-//!     let answer = client.request(&http::Method::DELETE, "/", &[], b"").await;
+//!     let answer = client.request(&Method::DELETE, "/", &[], b"").await;
 //!     assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
 //!     assert_eq!(answer.headers["allow"], "GET, HEAD, OPTIONS");
 //! });

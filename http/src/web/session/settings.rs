@@ -285,6 +285,20 @@ impl<S> fmt::Debug for Sessions<S> {
 impl Sessions<InCookie> {
     /// Keeps the values in the cookie, encrypted with this key, which is secret and random. All values together have
     /// some 2,900 bytes of JSON.
+    ///
+    /// A key of `Key::generate` ends all sessions at each restart, and each process has another one. To keep sessions,
+    /// make a key once (`head -c 64 /dev/urandom > session.key`), and read it with `Key::try_from`:
+    ///
+    /// ```no_run
+    /// use waterwheel::http::web::session::{Key, Sessions};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let key = std::fs::read("session.key")?;
+    /// let sessions = Sessions::in_cookie(Key::try_from(&key[..])?);
+    /// # drop(sessions);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn in_cookie(key: Key) -> Self {
         let mut sessions = Self::in_store(InCookie(()));
         let (keys, is_encrypted) = (vec![key], true);

@@ -22,7 +22,7 @@
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use crate::web::websocket::error::Violation;
-use crate::web::websocket::frame::{CLIENT_HEAD_BYTES_MAX, FrameHead, unmask};
+use crate::web::websocket::frame::{CLIENT_HEAD_BYTES_MAX, FrameHead, push_unmasked};
 use crate::web::websocket::message::{CloseReason, Message};
 
 /// The most bytes that are reserved for an announced payload before they arrive.
@@ -93,6 +93,47 @@ impl MessageDecoder {
         bytes: &[u8],
         limits: MessageLimits,
     ) -> Result<(usize, Option<Incoming>), Violation> {
+        // Many messages are small and here as a whole, so they need no state. // LOG W3
+        if let Some((message, used)) = self.decode_small(bytes, limits)? {
+            return Ok((used, Some(Incoming::Message(message))));
+        }
+        self.decode_frames(bytes, limits)
+    }
+
+    /// Decodes a message of one frame and less than 126 bytes that has arrived in full. Returns it with the number of its
+    /// bytes, or `None` if the bytes are not such a message.
+    #[inline]
+    pub(super) fn decode_small(
+        &self,
+        bytes: &[u8],
+        limits: MessageLimits,
+    ) -> Result<Option<(Message, usize)>, Violation> {
+        let [first @ (0x81 | 0x82), second @ 0x80..=0xfd, rest @ ..] = bytes else {
+            return Ok(None);
+        };
+        let len = usize::from(second & 0x7f);
+        let Some((mask, rest)) = rest.split_first_chunk() else {
+            return Ok(None);
+        };
+        let bytes_max = limits.message_bytes_max.min(limits.frame_bytes_max);
+        let Some(payload) = rest
+            .get(..len)
+            .filter(|_| len <= bytes_max && self.is_idle())
+        else {
+            return Ok(None);
+        };
+        let mut message = Vec::with_capacity(len);
+        push_unmasked(&mut message, payload, *mask, 0);
+        let message = message_of(*first == 0x81, message)?;
+        Ok(Some((message, bytes.len() - rest.len() + len)))
+    }
+
+    #[inline(never)]
+    fn decode_frames(
+        &mut self,
+        bytes: &[u8],
+        limits: MessageLimits,
+    ) -> Result<(usize, Option<Incoming>), Violation> {
         let mut used = 0;
         loop {
             let Some(frame) = &mut self.frame else {
@@ -112,9 +153,7 @@ impl MessageDecoder {
                 (OpCode::Data(_), Some(message)) => &mut message.bytes,
                 _ => &mut self.control,
             };
-            let start = target.len();
-            target.extend_from_slice(here);
-            unmask(&mut target[start..], frame.head.mask, frame.arrived);
+            push_unmasked(target, here, frame.head.mask, frame.arrived);
             frame.arrived += here.len() as u64;
             if frame.arrived < frame.head.payload_bytes {
                 self.check_text()?;

@@ -159,6 +159,7 @@ pub(super) struct DeflateCodec {
 
 impl DeflateCodec {
     /// Compresses a message.
+    #[inline(never)] // it would slow down messages that are not compressed: LOG W3
     pub(super) fn compress(&mut self, message: &[u8], shared: &SharedDeflate) -> Vec<u8> {
         // An empty message has one byte, and zlib would write none (RFC 7692, 7.2.3.6).
         if message.is_empty() {
@@ -179,6 +180,7 @@ impl DeflateCodec {
     }
 
     /// Decompresses a message of at most `bytes_max` bytes.
+    #[inline(never)] // LOG W3
     pub(super) fn decompress(
         &mut self,
         message: Vec<u8>,

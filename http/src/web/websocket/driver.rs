@@ -86,7 +86,7 @@ impl<F: Future<Output = Result<()>>> Future for Driver<F> {
         let this = self.project();
         let socket = &**this.socket;
         // Registered first, so that the halves can tell this task from others.
-        watch(socket, cx);
+        socket.with_entry(|entry| entry.reach(cx.waker()));
         socket.keep_time();
         let returned = this.talk.poll(socket, cx);
         // One reference is this task's own.
@@ -107,14 +107,10 @@ impl<F: Future<Output = Result<()>>> Future for Driver<F> {
         if phase == SocketPhase::Gone && returned.is_ready() {
             return Poll::Ready(());
         }
-        watch(socket, cx);
+        let due = socket.due();
+        socket.with_entry(|entry| entry.watch(due, cx.waker()));
         Poll::Pending
     }
-}
-
-fn watch(socket: &Socket, cx: &Context<'_>) {
-    let due = socket.due();
-    socket.with_entry(|entry| entry.watch(due, cx.waker()));
 }
 
 /// Moves the frames that no other task moves.

@@ -59,6 +59,8 @@ mod handshake;
 mod message;
 mod options;
 mod reading;
+mod receiving;
+mod sending;
 mod socket;
 mod split;
 mod writing;
@@ -242,7 +244,8 @@ impl WebSocket {
         SendMessage::new(&self.0, message)
     }
 
-    /// Sends a text, without a copy if the client reads fast enough. Otherwise as [`send`](Self::send).
+    /// Sends a text. One of more than 4 KiB is not copied if the client reads fast enough. Otherwise as
+    /// [`send`](Self::send).
     ///
     /// # Errors
     ///

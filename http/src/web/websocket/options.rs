@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::web::websocket::deflate::SharedDeflate;
 use crate::web::websocket::reading::Reading;
 use crate::web::websocket::socket::Working;
+use crate::web::websocket::writing::Writing;
 
 /// Limits, deadlines and choices for the WebSockets of one kind. A clone is cheap and has the same values.
 ///
@@ -80,6 +81,7 @@ pub(super) struct SharedMemory {
     /// The bytes of one read.
     pub(super) input: Cell<Vec<u8>>,
     pub(super) reading: Cell<Option<Box<Reading>>>,
+    pub(super) writing: Cell<Option<Box<Writing>>>,
     pub(super) working: Cell<Option<Box<Working>>>,
     pub(super) deflate: SharedDeflate,
 }

@@ -1,6 +1,7 @@
 //! The bytes that a socket has read and not returned.
 
-use crate::web::websocket::decoder::MessageDecoder;
+use crate::web::websocket::decoder::{MessageDecoder, MessageLimits};
+use crate::web::websocket::message::Message;
 
 /// The state of reading. A socket has one only between the first and the last byte of a message.
 #[derive(Debug, Default)]
@@ -25,6 +26,19 @@ impl Reading {
     /// Keeps the bytes behind a message.
     pub(super) fn keep(&mut self, rest: &[u8]) {
         self.rest.extend_from_slice(rest);
+    }
+
+    /// Returns the next message if it is small, and if more bytes follow it. // LOG W3
+    #[inline]
+    pub(super) fn next_of_many(&mut self, limits: MessageLimits) -> Option<Message> {
+        // The last byte is left out, so that the memory of the rest is freed in one place.
+        let (_, bytes) = self.rest.split_last()?;
+        let (message, used) = self
+            .decoder
+            .decode_small(bytes.get(self.decoded..)?, limits)
+            .ok()??;
+        self.decoded += used;
+        Some(message)
     }
 
     /// Returns the kept bytes. They must come back with [`put_back`](Self::put_back).

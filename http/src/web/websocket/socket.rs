@@ -33,14 +33,12 @@ use std::any::Any;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
-use std::io::{self, IoSlice};
+use std::io;
 use std::num::NonZeroU8;
-use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
 
-use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+use tungstenite::protocol::frame::coding::Control;
 use waterwheel_runtime::budget;
 use waterwheel_runtime::time::Instant;
 
@@ -48,26 +46,16 @@ use crate::error::of_peer;
 use crate::shared::upgraded::UpgradedEntry;
 use crate::transport::io::Io;
 use crate::transport::stream::Stream;
-use crate::web::websocket::decoder::{Incoming, MessageDecoder, MessageLimits, message_of};
 use crate::web::websocket::deflate::DeflateCodec;
-use crate::web::websocket::error::{Violation, WebSocketError};
-use crate::web::websocket::frame::{CONTROL_BYTES_MAX, ServerHead};
+use crate::web::websocket::error::WebSocketError;
+use crate::web::websocket::frame::CONTROL_BYTES_MAX;
 use crate::web::websocket::message::{CloseCode, CloseReason, Message};
 use crate::web::websocket::options::SocketSettings;
 use crate::web::websocket::reading::Reading;
 use crate::web::websocket::writing::Writing;
 
-/// The bytes of one read.
-const INPUT_BYTES: usize = 32 * 1024;
-
-/// A message below this size is not compressed, because it would hardly become smaller.
-const COMPRESSED_BYTES_MIN: usize = 64;
-
-/// The most bytes of messages that are kept for a reader, besides the last message.
-const KEPT_BYTES_MAX: usize = 64 * 1024;
-
-/// The most bytes that a sink takes before it must be flushed, and that answers wait for one another.
-const SINK_BYTES_MAX: usize = 16 * 1024;
+/// The bytes of one read. A message of 64 KiB needs one read, and a short read needs no second one. // LOG W3
+pub(super) const INPUT_BYTES: usize = 72 * 1024;
 
 /// The progress towards the end. See the diagram of the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,7 +68,7 @@ pub(super) enum SocketPhase {
 
 /// The end of a socket, as its reader learns of it.
 #[derive(Debug)]
-enum SocketEnd {
+pub(super) enum SocketEnd {
     /// A close frame of the client, with its reason.
     Closed(Option<CloseReason>),
     Failed {
@@ -92,7 +80,7 @@ enum SocketEnd {
 
 impl SocketEnd {
     /// Returns the error for a task that is not the first to ask.
-    fn error_again(&self) -> Option<WebSocketError> {
+    pub(super) fn error_again(&self) -> Option<WebSocketError> {
         Some(match self {
             Self::Closed(_) => return None,
             Self::Failed { error, .. } => match error {
@@ -121,9 +109,9 @@ pub(super) enum ReaderState {
 
 /// The messages that arrived in `CloseSent` while the reader was away.
 #[derive(Debug, Default)]
-struct KeptMessages {
+pub(super) struct KeptMessages {
     messages: VecDeque<Message>,
-    bytes: usize,
+    pub(super) bytes: usize,
 }
 
 impl KeptMessages {
@@ -132,12 +120,12 @@ impl KeptMessages {
         size_of::<Message>() + message.as_bytes().len()
     }
 
-    fn push(&mut self, message: Message) {
+    pub(super) fn push(&mut self, message: Message) {
         self.bytes += Self::size(&message);
         self.messages.push_back(message);
     }
 
-    fn pop(&mut self) -> Option<Message> {
+    pub(super) fn pop(&mut self) -> Option<Message> {
         let message = self.messages.pop_front()?;
         self.bytes -= Self::size(&message);
         Some(message)
@@ -146,25 +134,44 @@ impl KeptMessages {
 
 /// The tasks that wait. The driver is among them only as a closer.
 #[derive(Debug, Default)]
-struct OtherTasks {
-    reader: Option<Waker>,
-    sender: Option<Waker>,
+pub(super) struct OtherTasks {
+    pub(super) reader: Option<Waker>,
+    pub(super) sender: Option<Waker>,
     /// The task that waits for the client's close frame, and reads no messages.
-    closer: Option<Waker>,
+    pub(super) closer: Option<Waker>,
 }
 
 /// The parts that an idle socket does not have. A socket takes this from the shared memory, and returns it.
 #[derive(Debug, Default)]
 pub(super) struct Working {
-    reading: Option<Box<Reading>>,
-    writing: Option<Box<Writing>>,
-    deflate: Option<Box<DeflateCodec>>,
-    others: OtherTasks,
-    kept: KeptMessages,
-    end: Option<SocketEnd>,
+    pub(super) reading: Option<Box<Reading>>,
+    pub(super) writing: Option<Box<Writing>>,
+    pub(super) deflate: Option<Box<DeflateCodec>>,
+    pub(super) others: OtherTasks,
+    pub(super) kept: KeptMessages,
+    pub(super) end: Option<SocketEnd>,
+}
+
+#[cold]
+fn new_working() -> Box<Working> {
+    Box::default()
 }
 
 impl Working {
+    /// Returns how many bytes wait to be written. The first flag is true if bytes behind the last message have been read,
+    /// and the second one if the driver flushes the bytes that wait.
+    pub(super) fn waiting(&self) -> (usize, bool, bool) {
+        let writing = self.writing.as_ref();
+        let (bytes, is_flushed) = writing.map_or((0, false), |writing| {
+            (writing.len(), writing.is_flushed_by_driver)
+        });
+        let has_rest = self
+            .reading
+            .as_ref()
+            .is_some_and(|reading| reading.has_rest());
+        (bytes, has_rest, is_flushed)
+    }
+
     fn is_idle(&self) -> bool {
         self.reading.is_none()
             && self.writing.is_none()
@@ -208,17 +215,17 @@ impl SocketTransport {
 pub(super) struct Socket {
     transport: Cell<Option<SocketTransport>>,
     entry: Cell<Option<UpgradedEntry>>,
-    settings: Rc<SocketSettings>,
+    pub(super) settings: Rc<SocketSettings>,
     working: Cell<Option<Box<Working>>>,
     /// The last sign of life while the socket is open, moved forward by the times in which the reader is away. After that,
     /// the begin of the phase.
-    since: Cell<Instant>,
+    pub(super) since: Cell<Instant>,
     /// The milliseconds from `since` to the time at which the last reader left.
-    left_after: Cell<u32>,
-    phase: Cell<SocketPhase>,
-    reader: Cell<ReaderState>,
+    pub(super) left_after: Cell<u32>,
+    pub(super) phase: Cell<SocketPhase>,
+    pub(super) reader: Cell<ReaderState>,
     /// True if a ping was sent after the last sign of life.
-    is_pinged: Cell<bool>,
+    pub(super) is_pinged: Cell<bool>,
     /// The number of the subprotocol in the options, from one.
     protocol: Option<NonZeroU8>,
 }
@@ -233,15 +240,6 @@ pub(super) struct SocketParts {
     pub(super) read: Vec<u8>,
     pub(super) deflate: Option<DeflateCodec>,
     pub(super) protocol: Option<usize>,
-}
-
-/// The result of the bytes of a read.
-enum TakenIn {
-    /// All are used.
-    All,
-    Message(Message),
-    /// The client's close frame.
-    Close,
 }
 
 impl Socket {
@@ -288,23 +286,37 @@ impl Socket {
     }
 
     /// Calls a function with the parts that are there while the socket has work. The function must not call a waker.
-    fn with_working<R>(&self, call: impl FnOnce(&mut Working) -> R) -> R {
+    pub(super) fn with_working<R>(&self, call: impl FnOnce(&mut Working) -> R) -> R {
         let shared = &self.settings.shared.working;
         let own = self.working.take();
-        let mut working = own.or_else(|| shared.take()).unwrap_or_default();
+        let mut working = own.or_else(|| shared.take()).unwrap_or_else(new_working);
         let result = call(&mut working);
-        if working.is_idle() {
-            shared.set(Some(working));
-        } else {
-            self.working.set(Some(working));
-        }
+        self.put_back(working);
         result
     }
 
+    /// Takes a part out of those that are there while the socket has work. The usual socket has none.
+    pub(super) fn take_part<T>(&self, take: impl FnOnce(&mut Working) -> Option<T>) -> Option<T> {
+        let mut working = self.working.take()?;
+        let part = take(&mut working);
+        self.put_back(working);
+        part
+    }
+
+    fn put_back(&self, working: Box<Working>) {
+        let is_idle = working.is_idle();
+        let place = if is_idle {
+            &self.settings.shared.working
+        } else {
+            &self.working
+        };
+        place.set(Some(working));
+    }
+
     /// Looks at the parts that are there while the socket has work. The usual socket has none.
-    fn peek<R>(&self, look: impl FnOnce(&Working) -> Option<R>) -> Option<R> {
-        let working = self.working.take()?;
-        let result = look(&working);
+    pub(super) fn peek<R>(&self, look: impl FnOnce(&mut Working) -> Option<R>) -> Option<R> {
+        let mut working = self.working.take()?;
+        let result = look(&mut working);
         self.working.set(Some(working));
         result
     }
@@ -322,7 +334,7 @@ impl Socket {
 
     /// Calls a function with the transport. Returns `Pending` if the socket is gone, or if a foreign waker calls this
     /// within such a call.
-    fn poll_io<R>(&self, poll: impl FnOnce(&dyn Io) -> Poll<R>) -> Poll<R> {
+    pub(super) fn poll_io<R>(&self, poll: impl FnOnce(&dyn Io) -> Poll<R>) -> Poll<R> {
         let Some(transport) = self.transport.take() else {
             return Poll::Pending;
         };
@@ -331,460 +343,6 @@ impl Socket {
             self.transport.set(Some(transport));
         }
         polled
-    }
-}
-
-/// Reading.
-impl Socket {
-    /// Waits for the next message. Returns `None` after the client's close frame.
-    pub(super) fn poll_next(
-        &self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Message, WebSocketError>>> {
-        // Many messages may have arrived with one read.
-        ready!(budget::poll_spend(cx, 1));
-        if self.phase.get() != SocketPhase::Open
-            && let Some(message) = self.with_working(|working| working.kept.pop())
-        {
-            self.with_entry(UpgradedEntry::wake); // there is room for another one
-            return Poll::Ready(Some(Ok(message)));
-        }
-        if self.phase.get() >= SocketPhase::Finishing {
-            return Poll::Ready(self.take_error().map(Err));
-        }
-        let before = (self.phase.get(), self.unwritten_bytes());
-        let polled = self.poll_message(cx);
-        let is_other = !self.is_driver(cx);
-        // The driver writes the frames, reads on, and finishes. It is woken only by a change, because it may poll the
-        // handler, which polls this.
-        let phase = self.phase.get();
-        let is_changed = phase != before.0 || self.unwritten_bytes() > before.1;
-        if is_other && (is_changed || polled.is_ready() && phase != SocketPhase::Open) {
-            self.with_entry(UpgradedEntry::wake);
-        }
-        match polled {
-            Poll::Pending => {
-                self.forgive_absence();
-                self.reader.set(ReaderState::Waits);
-                if is_other {
-                    let waker = cx.waker().clone();
-                    self.store_waker(|others| others.reader.replace(waker));
-                }
-                Poll::Pending
-            }
-            Poll::Ready(read) => {
-                // Also a reader that did not have to wait leaves now.
-                self.reader.set(ReaderState::Waits);
-                self.leave();
-                Poll::Ready(read.map(Ok).or_else(|| self.take_error().map(Err)))
-            }
-        }
-    }
-
-    /// Reads for the driver, if the reader does not. Returns `Pending` if more may follow.
-    pub(super) fn poll_read_aside(&self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            let keeps = match (self.reader.get(), self.phase.get()) {
-                (_, SocketPhase::Finishing | SocketPhase::Gone)
-                | (ReaderState::Waits, _)
-                | (ReaderState::Away, SocketPhase::Open) => return Poll::Ready(()),
-                (ReaderState::Away, SocketPhase::CloseSent) => true,
-                (ReaderState::Dropped, _) => false,
-            };
-            // A reader that comes back wakes the driver.
-            if keeps && self.with_working(|working| working.kept.bytes >= KEPT_BYTES_MAX) {
-                return Poll::Pending;
-            }
-            ready!(budget::poll_spend(cx, 1));
-            let Some(message) = ready!(self.poll_message(cx)) else {
-                return Poll::Ready(());
-            };
-            if keeps {
-                self.with_working(|working| working.kept.push(message));
-            }
-        }
-    }
-
-    /// Reads a message. Returns `None` when no more can follow: the phase is a later one then.
-    fn poll_message(&self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
-        let shared = &self.settings.shared;
-        let own = self.with_working(|working| working.reading.take());
-        let mut reading = own.or_else(|| shared.reading.take()).unwrap_or_default();
-        let before = self.phase.get();
-        let polled = self.poll_io(|io| self.poll_read(io, &mut reading, cx));
-        if reading.is_idle() {
-            shared.reading.set(Some(reading));
-        } else if self.phase.get() < SocketPhase::Finishing {
-            self.with_working(|working| working.reading = Some(reading));
-        }
-        if self.phase.get() != before {
-            self.wake_others(|others| others.closer.take());
-        }
-        match ready!(polled) {
-            Ok(message) => Poll::Ready(message),
-            Err(error) => {
-                self.fail(error);
-                Poll::Ready(None)
-            }
-        }
-    }
-
-    fn poll_read(
-        &self,
-        io: &dyn Io,
-        reading: &mut Reading,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<Message>, WebSocketError>> {
-        let (rest, mut decoded) = reading.take_rest();
-        let taken = self.take_in(&mut reading.decoder, &rest, &mut decoded);
-        reading.put_back(rest, decoded);
-        if let ControlFlow::Break(read) = message_or_close(taken) {
-            return Poll::Ready(read);
-        }
-        let mut input = self.settings.shared.input.take();
-        input.resize(INPUT_BYTES, 0);
-        let polled = self.poll_input(io, reading, &mut input, cx);
-        self.settings.shared.input.set(input);
-        polled
-    }
-
-    /// Reads from the transport until a message is complete.
-    fn poll_input(
-        &self,
-        io: &dyn Io,
-        reading: &mut Reading,
-        input: &mut [u8],
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<Message>, WebSocketError>> {
-        loop {
-            ready!(budget::poll_spend(cx, 1));
-            let count = match ready!(io.poll_read(cx, input)) {
-                Ok(0) if self.phase.get() == SocketPhase::Open => {
-                    let ended = io::Error::from(io::ErrorKind::UnexpectedEof);
-                    return Poll::Ready(Err(WebSocketError::Lost(of_peer(ended))));
-                }
-                // A client may leave so after the server's close frame.
-                Ok(0) => {
-                    self.enter(SocketPhase::Finishing);
-                    return Poll::Ready(Ok(None));
-                }
-                Ok(count) => count,
-                // As above, over TLS and without a `close_notify`.
-                Err(error)
-                    if error.kind() == io::ErrorKind::UnexpectedEof
-                        && self.phase.get() == SocketPhase::CloseSent =>
-                {
-                    self.enter(SocketPhase::Finishing);
-                    return Poll::Ready(Ok(None));
-                }
-                Err(error) => return Poll::Ready(Err(WebSocketError::Lost(of_peer(error)))),
-            };
-            if self.phase.get() == SocketPhase::Open {
-                self.since.set(Instant::of_turn());
-                self.is_pinged.set(false);
-            }
-            let mut decoded = 0;
-            let taken = self.take_in(&mut reading.decoder, &input[..count], &mut decoded);
-            if let ControlFlow::Break(read) = message_or_close(taken) {
-                reading.keep(&input[decoded..count]);
-                return Poll::Ready(read);
-            }
-        }
-    }
-
-    /// Decodes bytes from `done` on, and answers control frames.
-    fn take_in(
-        &self,
-        decoder: &mut MessageDecoder,
-        bytes: &[u8],
-        done: &mut usize,
-    ) -> Result<TakenIn, WebSocketError> {
-        let limits = self.limits();
-        while *done < bytes.len() {
-            let (used, incoming) = decoder.decode(&bytes[*done..], limits)?;
-            *done += used;
-            match incoming {
-                None | Some(Incoming::Pong) => {}
-                Some(Incoming::Message(message)) => return Ok(TakenIn::Message(message)),
-                Some(Incoming::Compressed { is_text, bytes }) => {
-                    let shared = &self.settings.shared.deflate;
-                    let bytes = self.with_working(|working| {
-                        let deflate = working.deflate.as_mut().ok_or(Violation::ReservedBit)?;
-                        deflate.decompress(bytes, limits.message_bytes_max, shared)
-                    })?;
-                    return Ok(TakenIn::Message(message_of(is_text, bytes)?));
-                }
-                Some(Incoming::Ping(payload)) => {
-                    if self.phase.get() == SocketPhase::Open {
-                        self.write_later(|writing| writing.push_pong(payload));
-                    }
-                }
-                Some(Incoming::Close(reason)) => {
-                    self.answer_close(reason);
-                    return Ok(TakenIn::Close);
-                }
-            }
-        }
-        Ok(TakenIn::All)
-    }
-
-    fn limits(&self) -> MessageLimits {
-        MessageLimits {
-            message_bytes_max: self.settings.message_bytes_max,
-            frame_bytes_max: self.settings.frame_bytes_max,
-            may_be_compressed: self.has_deflate(),
-        }
-    }
-
-    fn has_deflate(&self) -> bool {
-        // Most options have no compression.
-        self.settings.compression.is_some()
-            && self.with_working(|working| working.deflate.is_some())
-    }
-
-    /// Answers the client's close frame with its code, unless it is the answer to the server's (RFC 6455, 5.5.1).
-    fn answer_close(&self, reason: Option<CloseReason>) {
-        if self.phase.get() == SocketPhase::Open {
-            let code = reason
-                .as_ref()
-                .map(|reason| reason.code.get().to_be_bytes());
-            let payload = code.as_ref().map_or(&[][..], |code| code);
-            self.write_later(|writing| writing.push_close(payload));
-        }
-        self.with_working(|working| working.end = Some(SocketEnd::Closed(reason)));
-        self.enter(SocketPhase::Finishing);
-    }
-
-    /// Moves the last sign of life forward by the time in which the reader is away: a pong may have come unread.
-    fn forgive_absence(&self) {
-        if self.reader.get() == ReaderState::Away && self.phase.get() == SocketPhase::Open {
-            let left_after = Duration::from_millis(self.left_after.get().into());
-            let away = Instant::of_turn() - (self.since.get() + left_after);
-            self.since.set(self.since.get() + away);
-        }
-    }
-
-    /// Notes that no task waits for a message.
-    pub(super) fn leave(&self) {
-        if self.reader.get() != ReaderState::Waits {
-            return;
-        }
-        self.reader.set(ReaderState::Away);
-        let after = (Instant::of_turn() - self.since.get()).as_millis();
-        self.left_after
-            .set(u32::try_from(after).unwrap_or(u32::MAX));
-        // Now the driver reads the client's answer. It knows that if it was the reader.
-        if self.phase.get() == SocketPhase::CloseSent
-            && self.with_working(|working| working.others.reader.take().is_some())
-        {
-            self.with_entry(UpgradedEntry::wake);
-        }
-    }
-
-    /// Notes that no task can ask for a message. The driver reads from now on, once it is woken.
-    pub(super) fn drop_reader(&self) {
-        self.leave();
-        self.forgive_absence();
-        self.reader.set(ReaderState::Dropped);
-        let kept = self.with_working(|working| std::mem::take(&mut working.kept));
-        drop(kept);
-    }
-
-    /// Takes a [`drop_reader`](Self::drop_reader) back, because the reading half lives on.
-    pub(super) fn keep_reader(&self) {
-        self.reader.set(ReaderState::Away);
-        let after = (Instant::of_turn() - self.since.get()).as_millis();
-        self.left_after
-            .set(u32::try_from(after).unwrap_or(u32::MAX));
-    }
-}
-
-/// Returns the message, or `None` for a close frame, if there is one.
-fn message_or_close(
-    taken: Result<TakenIn, WebSocketError>,
-) -> ControlFlow<Result<Option<Message>, WebSocketError>> {
-    match taken {
-        Ok(TakenIn::All) => ControlFlow::Continue(()),
-        Ok(TakenIn::Message(message)) => ControlFlow::Break(Ok(Some(message))),
-        Ok(TakenIn::Close) => ControlFlow::Break(Ok(None)),
-        Err(error) => ControlFlow::Break(Err(error)),
-    }
-}
-
-/// Writing.
-impl Socket {
-    /// Sends a message. `is_accepted` must be false in the first poll. Once it is true, the message will be sent even if
-    /// the socket is polled no more.
-    pub(super) fn poll_send(
-        &self,
-        cx: &mut Context<'_>,
-        data: Data,
-        payload: &[u8],
-        is_accepted: &mut bool,
-    ) -> Poll<Result<(), WebSocketError>> {
-        ready!(budget::poll_spend(cx, 1));
-        if !*is_accepted {
-            // Answers to messages that came with one read leave with one write. // LOG W2
-            let waiting = self.peek(|working| Some(working.writing.as_ref()?.len()));
-            let joins = waiting.unwrap_or(0) + payload.len() <= SINK_BYTES_MAX;
-            if !joins {
-                ready!(self.poll_flush(cx))?;
-            }
-            if self.phase.get() != SocketPhase::Open {
-                return Poll::Ready(Err(WebSocketError::Closed));
-            }
-            *is_accepted = true;
-            // True if bytes of further messages have been read.
-            let has_unread = self.peek(|working| Some(working.reading.as_ref()?.has_rest()));
-            let may_wait = joins && has_unread == Some(true) && self.is_driver(cx);
-            if may_wait || (joins && waiting.is_some()) || self.compresses(payload) {
-                self.push(data, payload);
-            } else if let Err(error) = self.write(cx, data, payload) {
-                return Poll::Ready(Err(self.lose(error)));
-            }
-            if may_wait {
-                return Poll::Ready(Ok(())); // the driver flushes at the end of its poll
-            }
-        }
-        ready!(self.poll_flush(cx))?;
-        // Another task may have found the end meanwhile, and the bytes are gone.
-        Poll::Ready(match self.phase.get() {
-            SocketPhase::Gone => Err(self.error_of_sender()),
-            _ => Ok(()),
-        })
-    }
-
-    /// Returns the error of a socket that is gone. The reader receives the error itself.
-    fn error_of_sender(&self) -> WebSocketError {
-        let error = self.peek(|working| working.end.as_ref()?.error_again());
-        let error = error.filter(|error| !matches!(error, WebSocketError::Violation(_)));
-        error.unwrap_or(WebSocketError::Closed)
-    }
-
-    /// Writes a frame from the memory of its sender. Bytes that the transport does not accept at once are copied.
-    fn write(&self, cx: &mut Context<'_>, data: Data, payload: &[u8]) -> io::Result<()> {
-        let head = ServerHead::new(OpCode::Data(data), false, payload.len());
-        let head = head.as_bytes();
-        let slices = [IoSlice::new(head), IoSlice::new(payload)];
-        let count = match self.poll_io(|io| io.poll_write(cx, &slices)) {
-            Poll::Pending => 0,
-            Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-            Poll::Ready(count) => count?,
-        };
-        let (head, payload) = match count.checked_sub(head.len()) {
-            Some(count) => (&[][..], &payload[count..]),
-            None => (&head[count..], payload),
-        };
-        let is_written = head.is_empty() && payload.is_empty();
-        if !is_written || self.poll_io(|io| io.poll_flush(cx)).is_pending() {
-            self.write_later(|writing| {
-                writing.push(head);
-                writing.push(payload);
-            });
-        }
-        Ok(())
-    }
-
-    /// Accepts a message, to be written by a later flush.
-    pub(super) fn start_send(&self, message: &Message) -> Result<(), WebSocketError> {
-        if self.phase.get() != SocketPhase::Open {
-            return Err(WebSocketError::Closed);
-        }
-        self.push(message.data(), message.as_bytes());
-        Ok(())
-    }
-
-    fn push(&self, data: Data, payload: &[u8]) {
-        let shared = &self.settings.shared.deflate;
-        let is_large = self.compresses(payload);
-        let compressed = self.with_working(|working| {
-            let deflate = working.deflate.as_mut().filter(|_| is_large)?;
-            Some(deflate.compress(payload, shared))
-        });
-        let payload = compressed.as_deref().unwrap_or(payload);
-        let head = ServerHead::new(OpCode::Data(data), compressed.is_some(), payload.len());
-        self.write_later(|writing| {
-            writing.push(head.as_bytes());
-            writing.push(payload);
-        });
-    }
-
-    /// Waits until a sink has room for a message.
-    pub(super) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), WebSocketError>> {
-        let is_full = self.with_working(|working| {
-            (working.writing.as_ref()).is_some_and(|writing| writing.len() > SINK_BYTES_MAX)
-        });
-        if is_full {
-            ready!(self.poll_flush(cx))?;
-        }
-        Poll::Ready(match self.phase.get() {
-            SocketPhase::Open => Ok(()),
-            _ => Err(WebSocketError::Closed),
-        })
-    }
-
-    fn compresses(&self, payload: &[u8]) -> bool {
-        payload.len() >= COMPRESSED_BYTES_MIN && self.has_deflate()
-    }
-
-    /// Adds bytes that a flush writes.
-    fn write_later(&self, add: impl FnOnce(&mut Writing)) {
-        self.with_working(|working| add(working.writing.get_or_insert_default()));
-    }
-
-    /// Writes and flushes all accepted frames.
-    pub(super) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), WebSocketError>> {
-        if !self.is_writing() {
-            return Poll::Ready(Ok(()));
-        }
-        let Some(mut writing) = self.with_working(|working| working.writing.take()) else {
-            return Poll::Ready(Ok(()));
-        };
-        let polled = self.poll_io(|io| writing.poll_flush(io, cx));
-        if polled.is_pending() {
-            self.with_working(|working| working.writing = Some(writing));
-            if !self.is_driver(cx) {
-                let waker = cx.waker().clone();
-                if !self.store_waker(|others| others.sender.replace(waker)) {
-                    // The driver watches the deadline.
-                    self.with_entry(UpgradedEntry::wake);
-                }
-            }
-        }
-        match ready!(polled) {
-            Ok(()) => {
-                self.wake_others(|others| others.sender.take());
-                Poll::Ready(Ok(()))
-            }
-            Err(error) => Poll::Ready(Err(self.lose(error))),
-        }
-    }
-
-    /// Notes that a sender waits no more. The driver goes on with its bytes.
-    pub(super) fn leave_sender(&self) {
-        if self.is_writing() {
-            self.store_waker(|others| others.sender.take());
-            self.with_entry(UpgradedEntry::wake);
-        }
-    }
-
-    /// Returns how many bytes are accepted and not written.
-    fn unwritten_bytes(&self) -> usize {
-        self.peek(|working| working.writing.as_ref().map(|writing| writing.len()))
-            .unwrap_or(0)
-    }
-
-    fn is_writing(&self) -> bool {
-        self.peek(|working| working.writing.as_ref().map(drop))
-            .is_some()
-    }
-
-    /// Returns how long the oldest byte may still wait, as a point in time.
-    fn write_due(&self) -> Instant {
-        let stalled = self.peek(|working| working.writing.as_ref()?.stalled_since);
-        stalled.map_or(Instant::FAR_FUTURE, |since| {
-            since + self.settings.write_stall_max
-        })
     }
 }
 
@@ -842,7 +400,7 @@ impl Socket {
     }
 
     /// Ends the socket because of the transport, and returns the error of the sender.
-    fn lose(&self, error: io::Error) -> WebSocketError {
+    pub(super) fn lose(&self, error: io::Error) -> WebSocketError {
         self.fail(WebSocketError::Lost(of_peer(error)));
         self.error_of_sender()
     }
@@ -865,7 +423,7 @@ impl Socket {
     }
 
     /// Returns the error of the socket to its reader, once.
-    fn take_error(&self) -> Option<WebSocketError> {
+    pub(super) fn take_error(&self) -> Option<WebSocketError> {
         self.with_working(|working| {
             let end = working.end.as_mut()?;
             let again = end.error_again()?;
@@ -941,11 +499,13 @@ impl Socket {
 
     /// Says goodbye if the server ends, sends a ping, or gives the client up, if the time for that has come.
     pub(super) fn keep_time(&self) {
-        if self.with_entry(UpgradedEntry::is_cut) == Some(true) {
+        let ending = self.with_entry(|entry| (entry.is_ending(), entry.is_cut()));
+        let (is_ending, is_cut) = ending.unwrap_or_default();
+        if is_cut {
             let cut = io::Error::new(io::ErrorKind::ConnectionAborted, "the server has shut down");
             return self.fail(WebSocketError::Lost(of_peer(cut)));
         }
-        if self.is_ending() {
+        if is_ending {
             self.begin_close(CloseCode::GOING_AWAY, "the server shuts down");
         }
         self.forgive_absence();
@@ -968,12 +528,12 @@ impl Socket {
         self.with_entry(UpgradedEntry::is_ending) == Some(true)
     }
 
-    fn is_driver(&self, cx: &mut Context<'_>) -> bool {
+    pub(super) fn is_driver(&self, cx: &mut Context<'_>) -> bool {
         self.with_entry(|entry| entry.is_watched_by(cx.waker())) == Some(true)
     }
 
     /// Changes a waker. Returns true if there was one before.
-    fn store_waker(&self, store: impl FnOnce(&mut OtherTasks) -> Option<Waker>) -> bool {
+    pub(super) fn store_waker(&self, store: impl FnOnce(&mut OtherTasks) -> Option<Waker>) -> bool {
         let old = self.with_working(|working| store(&mut working.others));
         // The drop of a foreign waker may run user code, so it comes last.
         old.is_some()
@@ -985,8 +545,8 @@ impl Socket {
         self.wake_others(|others| others.closer.take());
     }
 
-    fn wake_others(&self, which: impl FnOnce(&mut OtherTasks) -> Option<Waker>) {
-        let waker = self.with_working(|working| which(&mut working.others));
+    pub(super) fn wake_others(&self, which: impl FnOnce(&mut OtherTasks) -> Option<Waker>) {
+        let waker = self.take_part(|working| which(&mut working.others));
         if let Some(waker) = waker {
             waker.wake();
         }

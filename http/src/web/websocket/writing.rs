@@ -8,13 +8,19 @@ use waterwheel_runtime::budget;
 use waterwheel_runtime::time::Instant;
 
 use crate::transport::io::Io;
-use crate::web::websocket::frame::push_control;
+use crate::web::websocket::frame::{ServerHead, push_control};
 
 /// The most bytes that wait when a pong is added to them. A client that sends pings and reads no pongs has the last one
 /// answered later, which is allowed (RFC 6455, 5.5.3).
 const BYTES_BEFORE_PONG_MAX: usize = 4096;
 
-/// Bytes on their way to the transport. A socket has this only while bytes wait.
+/// The first memory for frames. Answers to the messages of one read are usually many.
+const FIRST_BYTES: usize = 1024;
+
+/// The most bytes of memory that stay for the next frames of any socket.
+const KEPT_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes on their way to the transport. A socket takes this from the shared memory while bytes wait, and returns it.
 #[derive(Debug, Default)]
 pub(super) struct Writing {
     bytes: Vec<u8>,
@@ -24,6 +30,8 @@ pub(super) struct Writing {
     last_pong: Option<Vec<u8>>,
     /// The time since which the transport has accepted no byte.
     pub(super) stalled_since: Option<Instant>,
+    /// True if the driver has added a frame, so that it flushes at the end of its poll.
+    pub(super) is_flushed_by_driver: bool,
     /// The bytes that the transport held back at the last poll.
     held: usize,
 }
@@ -34,7 +42,17 @@ impl Writing {
         self.bytes.len() - self.written
     }
 
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    /// Adds a frame.
+    pub(super) fn push(&mut self, head: &ServerHead, payload: &[u8]) {
+        if self.bytes.capacity() == 0 {
+            self.bytes.reserve(FIRST_BYTES);
+        }
+        head.push_to(&mut self.bytes);
+        self.bytes.extend_from_slice(payload);
+    }
+
+    /// Adds bytes of a frame whose first bytes the transport has accepted.
+    pub(super) fn push_rest(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
@@ -54,6 +72,15 @@ impl Writing {
     pub(super) fn push_close(&mut self, payload: &[u8]) {
         self.last_pong = None;
         self.push_control(Control::Close, payload);
+    }
+
+    /// Forgets all, so that another socket can use the memory. Returns false if that would be too much.
+    pub(super) fn clear(&mut self) -> bool {
+        self.bytes.clear();
+        (self.written, self.held) = (0, 0);
+        (self.last_pong, self.stalled_since) = (None, None);
+        self.is_flushed_by_driver = false;
+        self.bytes.capacity() <= KEPT_BYTES_MAX
     }
 
     /// Writes and flushes all bytes.
