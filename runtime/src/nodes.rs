@@ -196,7 +196,7 @@ mod on {
         detail: impl FnOnce() -> Detail,
         poll: impl FnOnce(&mut Context<'a>) -> Poll<T>,
     ) -> Poll<T> {
-        let entered = Entered::begin(cx, origin, detail);
+        let entered = EnteredReason::begin(cx, origin, detail);
         // One call of `poll` and not two, so that the compiler can inline it.
         let result = poll(cx);
         entered.leave(result.is_pending());
@@ -207,9 +207,9 @@ mod on {
     // Without a field: the flag is read again, because a value that is kept over the poll makes the compiler double
     // the poll and inline neither. // LOG S7
     #[derive(Debug)]
-    pub(crate) struct Entered;
+    pub(crate) struct EnteredReason;
 
-    impl Entered {
+    impl EnteredReason {
         /// Enters a reason. `detail` is called only in an inspected runtime.
         #[inline]
         pub(crate) fn begin(
@@ -241,7 +241,7 @@ mod on {
         }
     }
 
-    impl Drop for Entered {
+    impl Drop for EnteredReason {
         fn drop(&mut self) {
             if ON.get() {
                 end(false);

@@ -22,7 +22,7 @@ mod on {
     use std::task::Context;
 
     use http::Method;
-    use waterwheel_runtime::inspect::{self, CancelCause, Named, Part};
+    use waterwheel_runtime::inspect::{self, CancelCause, Named, NamedPart};
 
     use crate::shared::connections::Phase;
 
@@ -33,13 +33,13 @@ mod on {
 
     /// Enters a connection, before its poll.
     #[inline]
-    pub(crate) fn enter_connection(cx: &Context<'_>) -> Part {
-        Part::enter("connection", String::new, cx)
+    pub(crate) fn enter_connection(cx: &Context<'_>) -> NamedPart {
+        NamedPart::enter("connection", String::new, cx)
     }
 
     /// Leaves a connection that has to wait, and shows its phase.
     #[inline]
-    pub(crate) fn leave_connection(part: Part, phase: impl FnOnce() -> Option<Phase>) {
+    pub(crate) fn leave_connection(part: NamedPart, phase: impl FnOnce() -> Option<Phase>) {
         part.leave_in_phase(|| phase().map_or("over", text_of));
     }
 
@@ -76,13 +76,13 @@ mod on {
     pub(crate) fn enter_handler(
         cx: &Context<'_>,
         request: impl FnOnce() -> Option<(Method, String)>,
-    ) -> Part {
+    ) -> NamedPart {
         let detail = || {
             let (method, target) = request().unwrap_or_default();
             let path = target.split('?').next().unwrap_or_default();
             format!("{method} {path}")
         };
-        Part::enter("handler", detail, cx)
+        NamedPart::enter("handler", detail, cx)
     }
 }
 
@@ -104,22 +104,22 @@ mod off {
     pub(crate) fn handler_too_slow() {}
 
     /// The place of a part in all other builds.
-    pub(crate) struct Part;
+    pub(crate) struct NamedPart;
 
-    impl Part {
+    impl NamedPart {
         pub(crate) fn leave(self, _: bool) {}
     }
 
-    pub(crate) fn enter_connection(_: &Context<'_>) -> Part {
-        Part
+    pub(crate) fn enter_connection(_: &Context<'_>) -> NamedPart {
+        NamedPart
     }
 
-    pub(crate) fn leave_connection(_: Part, _: impl FnOnce() -> Option<Phase>) {}
+    pub(crate) fn leave_connection(_: NamedPart, _: impl FnOnce() -> Option<Phase>) {}
 
     pub(crate) fn enter_handler(
         _: &Context<'_>,
         _: impl FnOnce() -> Option<(Method, String)>,
-    ) -> Part {
-        Part
+    ) -> NamedPart {
+        NamedPart
     }
 }

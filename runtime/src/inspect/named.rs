@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::nodes::{self, Detail, Entered, Origin};
+use crate::nodes::{self, Detail, EnteredReason, Origin};
 
 /// Gives a part of a task a name. While the future waits, a [dump](super::dump()) shows the name with all that is
 /// inside.
@@ -90,11 +90,11 @@ pub fn poll_named<'a, T>(
 /// ```
 /// use std::future::poll_fn;
 /// use std::task::Poll;
-/// use waterwheel::runtime::{block_on, inspect::Part};
+/// use waterwheel::runtime::{block_on, inspect::NamedPart};
 ///
 /// let mut left = 3;
 /// block_on(poll_fn(|cx| {
-///     let part = Part::enter("countdown", String::new, cx);
+///     let part = NamedPart::enter("countdown", String::new, cx);
 ///     left -= 1;
 ///     if left == 0 {
 ///         part.leave(false);
@@ -108,26 +108,26 @@ pub fn poll_named<'a, T>(
 /// ```
 #[derive(Debug)]
 #[must_use = "a part is left when it is dropped"]
-pub struct Part(Entered);
+pub struct NamedPart(EnteredReason);
 
-impl Part {
+impl NamedPart {
     /// Enters a part. `detail` is called only in an inspected runtime.
     ///
     /// # Examples
     ///
-    /// See [`Part`].
+    /// See [`NamedPart`].
     #[inline]
     pub fn enter(name: &'static str, detail: impl FnOnce() -> String, cx: &Context<'_>) -> Self {
         // A closure, so that a runtime that is not watched formats no text.
         let detail = || Detail::named(Some(&detail().into()));
-        Self(Entered::begin(cx, Origin::unknown(name), detail))
+        Self(EnteredReason::begin(cx, Origin::unknown(name), detail))
     }
 
     /// Leaves the part. `is_pending` is true if it has to wait, and then a dump shows it.
     ///
     /// # Examples
     ///
-    /// See [`Part`].
+    /// See [`NamedPart`].
     // Call it once in each arm of a match on the result: then the compiler sees a constant, and the result stays in
     // registers. // LOG S7
     #[inline]
@@ -140,7 +140,7 @@ impl Part {
     ///
     /// # Examples
     ///
-    /// See [`Part`].
+    /// See [`NamedPart`].
     #[inline]
     pub fn leave_in_phase(self, phase: impl FnOnce() -> &'static str) {
         self.0.leave_described(|| Detail::phase(phase()));
