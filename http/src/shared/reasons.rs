@@ -122,6 +122,7 @@ mod off {
     /// The place of a part in all other builds.
     pub(crate) struct NamedPart;
 
+    #[expect(clippy::unused_self, reason = "the signature of the one of `inspect`")]
     impl NamedPart {
         pub(crate) fn leave(self, _: bool) {}
     }
