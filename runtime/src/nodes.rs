@@ -207,7 +207,7 @@ mod on {
 
     /// The reason that was entered last. It is left when this drops, also if the future panics.
     // Without a field: the flag is read again, because a value that is kept over the poll makes the compiler double
-    // the poll and inline neither. // LOG S7
+    // the poll and inline neither. // LOG S6
     #[derive(Debug)]
     pub(crate) struct EnteredReason;
 

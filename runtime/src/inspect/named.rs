@@ -132,7 +132,7 @@ impl NamedPart {
     ///
     /// See [`NamedPart`].
     // Call it once in each arm of a match on the result: then the compiler sees a constant, and the result stays in
-    // registers. // LOG S7
+    // registers. // LOG S6
     #[inline]
     pub fn leave(self, is_pending: bool) {
         self.0.leave(is_pending);
