@@ -370,7 +370,7 @@ fn an_error_says_what_happened_and_where() {
                 "{text}"
             );
         }
-        // No server listens there. What is missing is told before one is looked for.
+        // The port has no server. The error names the missing configuration, so it comes before the connection.
         let dead = Client::new().get("https://127.0.0.1:1/").send().await;
         assert!(
             dead.unwrap_err()

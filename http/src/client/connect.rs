@@ -104,7 +104,7 @@ async fn open(options: &ClientOptions, origin: &Origin, uri: &Uri) -> Result<Lin
 /// The configuration of a connection of TLS.
 #[cfg(feature = "tls-core")]
 type Encryption = Arc<rustls::ClientConfig>;
-/// There is none without the feature.
+/// A build without the feature has no such configuration.
 #[cfg(not(feature = "tls-core"))]
 type Encryption = Infallible;
 

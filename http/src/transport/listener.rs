@@ -13,6 +13,7 @@ use std::task::{Context, Poll};
 
 use listenfd::ListenFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+#[cfg(not(target_vendor = "apple"))]
 use rustix::net::sockopt::socket_acceptconn;
 use waterwheel_runtime::net::{TcpListener, UnixListener};
 
@@ -104,7 +105,9 @@ impl Listener {
                 None => return Err(io::ErrorKind::NotFound.into()),
             },
         };
-        // A connection, as a socket unit with `Accept=yes` passes it, is a socket of the same kind.
+        // A connection, as a socket unit with `Accept=yes` passes it, is a socket of the same kind. Apple's systems cannot
+        // tell the two apart, and have no such units.
+        #[cfg(not(target_vendor = "apple"))]
         if !socket_acceptconn(&listener)? {
             let text = format!("the inherited socket {index} does not listen");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
