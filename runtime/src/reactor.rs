@@ -51,6 +51,10 @@ const EVENTS: mio::Interest = mio::Interest::READABLE
 #[cfg(not(target_os = "linux"))]
 const EVENTS: mio::Interest = mio::Interest::READABLE.add(mio::Interest::WRITABLE);
 
+/// A full table of this many sources grows to the second number at once. The allocator maps a table of that size by
+/// itself: its free part takes no memory, and its later growth leaves no hole behind. // LOG W4
+const GROWTH: (usize, usize) = (1024, 8192);
+
 /// The token of the eventfd by which other threads unpark the executor.
 const UNPARK: Token = Token(usize::MAX);
 
@@ -160,6 +164,11 @@ impl Reactor {
     pub(crate) fn register(&self, fd: BorrowedFd<'_>) -> io::Result<SourceId> {
         // The entry is taken before the call to the kernel, and filled after it. So a failure leaves no source.
         let mut sources = self.sources.borrow_mut();
+        let (full, next) = GROWTH;
+        if sources.len() == sources.capacity() && (full..next).contains(&sources.len()) {
+            let missing = next - sources.len();
+            sources.reserve(missing);
+        }
         let entry = sources.vacant_entry();
         let index = u32::try_from(entry.key());
         let id = SourceId(index.expect("descriptors are fewer than four thousand million"));

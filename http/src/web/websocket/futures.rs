@@ -27,53 +27,89 @@ impl Drop for NextMessage<'_> {
     }
 }
 
-/// Sends a message.
-pub(super) struct SendMessage<'a> {
-    socket: &'a Socket,
-    data: Data,
-    payload: &'a [u8],
-    is_accepted: bool,
-    is_ready: bool,
+/// The message of a sender, by a reference of the size that its type needs.
+pub(super) trait Sent: Copy + Unpin {
+    fn data(self) -> Data;
+
+    fn payload(&self) -> &[u8];
 }
 
-impl<'a> SendMessage<'a> {
-    pub(super) fn new(socket: &'a Socket, message: &'a Message) -> Self {
-        Self::with(socket, message.data(), message.as_bytes())
+impl Sent for &Message {
+    fn data(self) -> Data {
+        Message::data(self)
     }
 
-    pub(super) fn with(socket: &'a Socket, data: Data, payload: &'a [u8]) -> Self {
+    fn payload(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
+impl Sent for &str {
+    fn data(self) -> Data {
+        Data::Text
+    }
+
+    fn payload(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
+impl Sent for &[u8] {
+    fn data(self) -> Data {
+        Data::Binary
+    }
+
+    fn payload(&self) -> &[u8] {
+        self
+    }
+}
+
+/// Sends a message. The states are in the options, because an idle socket has room for this. // LOG W4
+pub(super) struct SendMessage<'a, S> {
+    /// `None` when the future has completed.
+    socket: Option<&'a Socket>,
+    /// `None` once the socket has accepted the message.
+    message: Option<S>,
+}
+
+const _: () = assert!(size_of::<SendMessage<'_, &Message>>() == 16);
+const _: () = assert!(size_of::<SendMessage<'_, &str>>() == 24);
+
+impl<'a, S: Sent> SendMessage<'a, S> {
+    pub(super) fn new(socket: &'a Socket, message: S) -> Self {
         Self {
-            socket,
-            data,
-            payload,
-            is_accepted: false,
-            is_ready: false,
+            socket: Some(socket),
+            message: Some(message),
         }
     }
 }
 
-impl Future for SendMessage<'_> {
+impl<S: Sent> Future for SendMessage<'_, S> {
     type Output = Result<(), WebSocketError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self {
-            socket,
-            data,
-            payload,
-            is_accepted,
-            is_ready,
-        } = &mut *self;
-        let polled = socket.poll_send(cx, *data, payload, is_accepted);
-        *is_ready = polled.is_ready();
+        let socket = (self.socket).expect("a sender is not polled after it has completed");
+        let mut is_accepted = self.message.is_none();
+        let (data, payload) = match &self.message {
+            Some(message) => (message.data(), message.payload()),
+            None => (Data::Binary, &[][..]), // not read
+        };
+        let polled = socket.poll_send(cx, data, payload, &mut is_accepted);
+        if is_accepted {
+            self.message = None;
+        }
+        if polled.is_ready() {
+            self.socket = None;
+        }
         polled
     }
 }
 
-impl Drop for SendMessage<'_> {
+impl<S> Drop for SendMessage<'_, S> {
     fn drop(&mut self) {
         // The bytes of a message that waits for others are the driver's already.
-        if !self.is_ready {
-            self.socket.leave_sender();
+        if let Some(socket) = self.socket {
+            socket.leave_sender();
         }
     }
 }

@@ -71,7 +71,6 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 use futures_sink::Sink;
-use tungstenite::protocol::frame::coding::Data;
 use waterwheel_runtime::spawn_detached;
 
 use crate::error::Result;
@@ -258,7 +257,7 @@ impl WebSocket {
         &'a mut self,
         text: &'a str,
     ) -> impl Future<Output = Result<(), WebSocketError>> + Unpin {
-        SendMessage::with(&self.0, Data::Text, text.as_bytes())
+        SendMessage::new(&self.0, text)
     }
 
     /// Sends bytes. Otherwise as [`send_text`](Self::send_text).
@@ -274,7 +273,7 @@ impl WebSocket {
         &'a mut self,
         bytes: &'a [u8],
     ) -> impl Future<Output = Result<(), WebSocketError>> + Unpin {
-        SendMessage::with(&self.0, Data::Binary, bytes)
+        SendMessage::new(&self.0, bytes)
     }
 
     /// Sends a close frame, and waits for the client's. Discards messages that come before it. A text of more than 123

@@ -6,7 +6,6 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 use futures_sink::Sink;
-use tungstenite::protocol::frame::coding::Data;
 
 use super::release;
 use crate::web::websocket::error::WebSocketError;
@@ -128,7 +127,7 @@ impl WebSocketWriter {
         &'a mut self,
         text: &'a str,
     ) -> impl Future<Output = Result<(), WebSocketError>> + Unpin {
-        SendMessage::with(&self.0, Data::Text, text.as_bytes())
+        SendMessage::new(&self.0, text)
     }
 
     /// As [`WebSocket::send_binary`](crate::web::websocket::WebSocket::send_binary).
@@ -144,7 +143,7 @@ impl WebSocketWriter {
         &'a mut self,
         bytes: &'a [u8],
     ) -> impl Future<Output = Result<(), WebSocketError>> + Unpin {
-        SendMessage::with(&self.0, Data::Binary, bytes)
+        SendMessage::new(&self.0, bytes)
     }
 
     /// Sends a close frame, and waits for the client's. A text of more than 123 bytes is cut.
