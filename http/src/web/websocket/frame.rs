@@ -21,6 +21,9 @@ pub(super) const CLIENT_HEAD_BYTES_MAX: usize = 14;
 /// The longest head that a server sends, which has no mask.
 const SERVER_HEAD_BYTES_MAX: usize = 10;
 
+/// The bytes of a small message that are unmasked at once.
+const SMALL_BLOCK_BYTES: usize = 16;
+
 /// The bits of the first byte beside the opcode.
 const FINAL: u8 = 0x80;
 const RSV1: u8 = 0x40;
@@ -136,6 +139,13 @@ impl ServerHead {
         Self { bytes, len }
     }
 
+    /// Returns the head of a message of less than 126 bytes that is not compressed.
+    #[inline]
+    pub(super) fn small(opcode: OpCode, payload_bytes: usize) -> [u8; 2] {
+        debug_assert!(payload_bytes < 126);
+        [u8::from(opcode) | FINAL, payload_bytes.to_le_bytes()[0]]
+    }
+
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
@@ -171,15 +181,36 @@ pub(super) fn push_unmasked(out: &mut Vec<u8>, part: &[u8], mask: [u8; 4], offse
     out.extend(rest.iter().zip(mask).map(|(byte, mask)| byte ^ mask));
 }
 
+/// Returns the first `len` bytes without their mask. Bytes may follow them. // LOG W5
+#[inline]
+pub(super) fn unmasked_small(bytes: &[u8], len: usize, mask: [u8; 4]) -> Vec<u8> {
+    // Whole blocks with bytes of the next frame, if there are any, because a rest needs loops of its own.
+    let (blocks, _) = bytes.as_chunks::<SMALL_BLOCK_BYTES>();
+    let Some(blocks) = blocks.get(..len.div_ceil(SMALL_BLOCK_BYTES)) else {
+        let mut out = Vec::with_capacity(len);
+        push_unmasked(&mut out, &bytes[..len], mask, 0);
+        return out;
+    };
+    let unmasked = blocks.iter().map(|block| unmask_block(*block, mask));
+    let mut out = unmasked.collect::<Vec<_>>().into_flattened();
+    out.truncate(len);
+    out
+}
+
+/// Removes the mask of a multiple of its bytes.
+#[inline]
+fn unmask_block<const N: usize>(mut block: [u8; N], mask: [u8; 4]) -> [u8; N] {
+    for four in block.as_chunks_mut().0 {
+        *four = (u32::from_ne_bytes(*four) ^ u32::from_ne_bytes(mask)).to_ne_bytes();
+    }
+    block
+}
+
 /// Appends whole blocks, of which each is a multiple of the mask. Returns the rest.
 fn push_blocks<'a, const N: usize>(out: &mut Vec<u8>, part: &'a [u8], mask: [u8; 4]) -> &'a [u8] {
     let (blocks, rest) = part.as_chunks::<N>();
     for block in blocks {
-        let mut block = *block;
-        for four in block.as_chunks_mut().0 {
-            *four = (u32::from_ne_bytes(*four) ^ u32::from_ne_bytes(mask)).to_ne_bytes();
-        }
-        out.extend_from_slice(&block);
+        out.extend_from_slice(&unmask_block(*block, mask));
     }
     rest
 }

@@ -1,6 +1,6 @@
 //! The bytes that a socket has read and not returned.
 
-use crate::web::websocket::decoder::{MessageDecoder, MessageLimits};
+use crate::web::websocket::decoder::{MessageDecoder, decode_small};
 use crate::web::websocket::message::Message;
 
 /// The state of reading. A socket has one only between the first and the last byte of a message.
@@ -30,13 +30,11 @@ impl Reading {
 
     /// Returns the next message if it is small, and if more bytes follow it. // LOG W3
     #[inline]
-    pub(super) fn next_of_many(&mut self, limits: MessageLimits) -> Option<Message> {
+    pub(super) fn next_of_many(&mut self, bytes_max: usize) -> Option<Message> {
+        debug_assert!(!self.has_rest() || self.decoder.is_idle());
         // The last byte is left out, so that the memory of the rest is freed in one place.
         let (_, bytes) = self.rest.split_last()?;
-        let (message, used) = self
-            .decoder
-            .decode_small(bytes.get(self.decoded..)?, limits)
-            .ok()??;
+        let (message, used) = decode_small(bytes.get(self.decoded..)?, bytes_max).ok()??;
         self.decoded += used;
         Some(message)
     }

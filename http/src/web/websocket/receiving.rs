@@ -34,22 +34,36 @@ const KEPT_BYTES_MAX: usize = 64 * 1024;
 
 impl Socket {
     /// Waits for the next message. Returns `None` after the client's close frame.
+    #[inline]
     pub(super) fn poll_next(
         &self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Message, WebSocketError>>> {
         // Many messages may have arrived with one read.
         ready!(budget::poll_spend(cx, 1));
-        if self.phase.get() == SocketPhase::Open {
-            let of_many = self.peek(|working| {
-                let limits = self.limits(working.deflate.is_some());
-                working.reading.as_mut()?.next_of_many(limits)
-            });
-            if let Some(message) = of_many {
-                self.note_absence();
-                return Poll::Ready(Some(Ok(message)));
-            }
+        match self.next_of_many() {
+            Some(message) => Poll::Ready(Some(Ok(message))),
+            None => self.poll_next_of_few(cx),
         }
+    }
+
+    /// Returns a small message that has come with others, to a reader that has not waited for it. // LOG W5
+    #[inline]
+    fn next_of_many(&self) -> Option<Message> {
+        // A reader that is away stays so: it leaves with this message, too.
+        if self.phase.get() != SocketPhase::Open || self.reader.get() != ReaderState::Away {
+            return None;
+        }
+        let settings = &self.settings;
+        let bytes_max = settings.message_bytes_max.min(settings.frame_bytes_max);
+        self.peek(|working| working.reading.as_mut()?.next_of_many(bytes_max))
+    }
+
+    #[inline(never)]
+    fn poll_next_of_few(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Message, WebSocketError>>> {
         if self.phase.get() != SocketPhase::Open
             && let Some(message) = self.with_working(|working| working.kept.pop())
         {
