@@ -253,6 +253,12 @@ impl OpenMessage {
     }
 }
 
+#[inline(never)]
+fn text_of(bytes: Vec<u8>) -> Result<Message, Violation> {
+    let text = String::from_utf8(bytes).map_err(|_| Violation::Utf8)?;
+    Ok(Message::Text(text))
+}
+
 /// Decodes a message of one frame and less than 126 bytes that has arrived in full. Returns it with the number of its
 /// bytes, or `None` if the bytes are not such a message.
 #[inline]
@@ -275,12 +281,12 @@ pub(super) fn decode_small(
 }
 
 /// Makes a message. Checks a text.
+#[inline]
 pub(super) fn message_of(is_text: bool, bytes: Vec<u8>) -> Result<Message, Violation> {
     if !is_text {
         return Ok(Message::Binary(bytes));
     }
-    let text = String::from_utf8(bytes).map_err(|_| Violation::Utf8)?;
-    Ok(Message::Text(text))
+    text_of(bytes)
 }
 
 #[cfg(test)]

@@ -141,9 +141,10 @@ impl ServerHead {
 
     /// Returns the head of a message of less than 126 bytes that is not compressed.
     #[inline]
-    pub(super) fn small(opcode: OpCode, payload_bytes: usize) -> [u8; 2] {
+    pub(super) fn small(data: Data, payload_bytes: usize) -> [u8; 2] {
         debug_assert!(payload_bytes < 126);
-        [u8::from(opcode) | FINAL, payload_bytes.to_le_bytes()[0]]
+        let opcode = if data == Data::Text { 1 } else { 2 };
+        [opcode | FINAL, payload_bytes.to_le_bytes()[0]]
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {

@@ -18,7 +18,10 @@ impl Future for NextMessage<'_> {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.poll_next(cx).map(Option::transpose)
+        match self.0.next_of_many() {
+            Some(message) => Poll::Ready(Ok(Some(message))),
+            None => self.0.poll_next_of_few(cx).map(Option::transpose),
+        }
     }
 }
 

@@ -3,6 +3,10 @@
 use crate::web::websocket::decoder::{MessageDecoder, decode_small};
 use crate::web::websocket::message::Message;
 
+/// The messages of one read that cost a unit of the budget. To take eight out of the memory costs about as much as a
+/// system call, and a handler has room for a batch of some hundreds in one poll.
+const MESSAGES_PER_UNIT: u8 = 8;
+
 /// The state of reading. A socket has one only between the first and the last byte of a message.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
@@ -10,6 +14,8 @@ pub(super) struct Reading {
     /// Bytes behind the message that was returned, and the number of those that are decoded.
     rest: Vec<u8>,
     decoded: usize,
+    /// The number of messages for which no unit of the budget has been spent.
+    unpaid: u8,
 }
 
 impl Reading {
@@ -28,14 +34,23 @@ impl Reading {
         self.rest.extend_from_slice(rest);
     }
 
-    /// Returns the next message if it is small, and if more bytes follow it. // LOG W3
+    /// Notes that a unit of the budget has been spent.
+    pub(super) fn pay(&mut self) {
+        self.unpaid = 0;
+    }
+
+    /// Returns the next message if it is small, if more bytes follow it, and if it costs no unit of the budget. // LOG W3
     #[inline]
     pub(super) fn next_of_many(&mut self, bytes_max: usize) -> Option<Message> {
         debug_assert!(!self.has_rest() || self.decoder.is_idle());
+        if self.unpaid >= MESSAGES_PER_UNIT {
+            return None;
+        }
         // The last byte is left out, so that the memory of the rest is freed in one place.
         let (_, bytes) = self.rest.split_last()?;
         let (message, used) = decode_small(bytes.get(self.decoded..)?, bytes_max).ok()??;
         self.decoded += used;
+        self.unpaid += 1;
         Some(message)
     }
 

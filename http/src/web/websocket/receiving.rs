@@ -39,17 +39,16 @@ impl Socket {
         &self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Message, WebSocketError>>> {
-        // Many messages may have arrived with one read.
-        ready!(budget::poll_spend(cx, 1));
         match self.next_of_many() {
             Some(message) => Poll::Ready(Some(Ok(message))),
             None => self.poll_next_of_few(cx),
         }
     }
 
-    /// Returns a small message that has come with others, to a reader that has not waited for it. // LOG W5
+    /// Returns a small message that has come with others, to a reader that has not waited for it. Returns `None` if
+    /// there is none, and if the budget must be asked. // LOG W5
     #[inline]
-    fn next_of_many(&self) -> Option<Message> {
+    pub(super) fn next_of_many(&self) -> Option<Message> {
         // A reader that is away stays so: it leaves with this message, too.
         if self.phase.get() != SocketPhase::Open || self.reader.get() != ReaderState::Away {
             return None;
@@ -60,10 +59,15 @@ impl Socket {
     }
 
     #[inline(never)]
-    fn poll_next_of_few(
+    pub(super) fn poll_next_of_few(
         &self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Message, WebSocketError>>> {
+        ready!(budget::poll_spend(cx, 1));
+        self.peek(|working| Some(working.reading.as_mut()?.pay()));
+        if let Some(message) = self.next_of_many() {
+            return Poll::Ready(Some(Ok(message)));
+        }
         if self.phase.get() != SocketPhase::Open
             && let Some(message) = self.with_working(|working| working.kept.pop())
         {

@@ -3,7 +3,7 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+use tungstenite::protocol::frame::coding::{Control, Data};
 use waterwheel_runtime::budget;
 use waterwheel_runtime::time::Instant;
 
@@ -54,7 +54,7 @@ impl Writing {
     /// Adds a whole message of less than 126 bytes.
     #[inline]
     pub(super) fn push_small(&mut self, data: Data, payload: &[u8]) {
-        let head = ServerHead::small(OpCode::Data(data), payload.len());
+        let head = ServerHead::small(data, payload.len());
         self.bytes.reserve(head.len() + payload.len());
         self.bytes.extend_from_slice(&head);
         self.bytes.extend_from_slice(payload);
