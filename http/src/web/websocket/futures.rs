@@ -18,10 +18,7 @@ impl Future for NextMessage<'_> {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.0.next_of_many() {
-            Some(message) => Poll::Ready(Ok(Some(message))),
-            None => self.0.poll_next_of_few(cx).map(Option::transpose),
-        }
+        self.0.poll_next(cx)
     }
 }
 

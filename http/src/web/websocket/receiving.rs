@@ -38,17 +38,22 @@ impl Socket {
     pub(super) fn poll_next(
         &self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Message, WebSocketError>>> {
+    ) -> Poll<Result<Option<Message>, WebSocketError>> {
         match self.next_of_many() {
-            Some(message) => Poll::Ready(Some(Ok(message))),
-            None => self.poll_next_of_few(cx),
+            Some(message) => Poll::Ready(Ok(Some(message))),
+            None => match self.poll_next_of_few(cx) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                Poll::Ready(Ok(None)) => Poll::Ready(Ok(None)),
+                Poll::Ready(Ok(Some(message))) => Poll::Ready(Ok(Some(message))),
+            },
         }
     }
 
     /// Returns a small message that has come with others, to a reader that has not waited for it. Returns `None` if
     /// there is none, and if the budget must be asked. // LOG W5
     #[inline]
-    pub(super) fn next_of_many(&self) -> Option<Message> {
+    fn next_of_many(&self) -> Option<Message> {
         // A reader that is away stays so: it leaves with this message, too.
         if self.phase.get() != SocketPhase::Open || self.reader.get() != ReaderState::Away {
             return None;
@@ -58,24 +63,25 @@ impl Socket {
         self.peek(|working| working.reading.as_mut()?.next_of_many(bytes_max))
     }
 
+    #[cold]
     #[inline(never)]
-    pub(super) fn poll_next_of_few(
+    fn poll_next_of_few(
         &self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Message, WebSocketError>>> {
+    ) -> Poll<Result<Option<Message>, WebSocketError>> {
         ready!(budget::poll_spend(cx, 1));
         self.peek(|working| Some(working.reading.as_mut()?.pay()));
         if let Some(message) = self.next_of_many() {
-            return Poll::Ready(Some(Ok(message)));
+            return Poll::Ready(Ok(Some(message)));
         }
         if self.phase.get() != SocketPhase::Open
             && let Some(message) = self.with_working(|working| working.kept.pop())
         {
             self.with_entry(UpgradedEntry::wake); // there is room for another one
-            return Poll::Ready(Some(Ok(message)));
+            return Poll::Ready(Ok(Some(message)));
         }
         if self.phase.get() >= SocketPhase::Finishing {
-            return Poll::Ready(self.take_error().map(Err));
+            return Poll::Ready(self.take_error().map_or(Ok(None), Err));
         }
         let before = self.phase.get();
         let polled = self.poll_message(cx);
@@ -100,7 +106,10 @@ impl Socket {
             Poll::Ready(read) => {
                 // Also a reader that did not have to wait leaves now.
                 self.note_absence();
-                Poll::Ready(read.map(Ok).or_else(|| self.take_error().map(Err)))
+                Poll::Ready(match read {
+                    Some(message) => Ok(Some(message)),
+                    None => self.take_error().map_or(Ok(None), Err),
+                })
             }
         }
     }
