@@ -60,12 +60,18 @@ impl Reading {
     }
 
     /// Takes kept bytes back, of which `decoded` are no longer needed.
-    pub(super) fn put_back(&mut self, rest: Vec<u8>, decoded: usize) {
-        if decoded < rest.len() {
-            (self.rest, self.decoded) = (rest, decoded);
-        } else {
-            // Freed, because the next wait may be long.
-            (self.rest, self.decoded) = (Vec::new(), 0);
+    pub(super) fn put_back(&mut self, mut rest: Vec<u8>, mut decoded: usize) {
+        if decoded >= rest.len() {
+            rest.clear();
+            decoded = 0;
+        }
+        (self.rest, self.decoded) = (rest, decoded);
+    }
+
+    /// Frees memory without bytes, because the next wait may be long. An idle state is shared, and keeps it. // LOG W5
+    pub(super) fn shrink(&mut self) {
+        if self.rest.is_empty() {
+            self.rest = Vec::new();
         }
     }
 }

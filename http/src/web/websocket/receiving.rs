@@ -150,6 +150,7 @@ impl Socket {
             shared.reading.set(Some(reading));
             self.take_part(|_| None::<()>);
         } else if self.phase.get() < SocketPhase::Finishing {
+            reading.shrink();
             self.with_working(|working| working.reading = Some(reading));
         }
         if self.phase.get() != before {
