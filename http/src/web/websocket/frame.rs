@@ -21,6 +21,9 @@ pub(super) const CLIENT_HEAD_BYTES_MAX: usize = 14;
 /// The longest head that a server sends, which has no mask.
 const SERVER_HEAD_BYTES_MAX: usize = 10;
 
+/// The longest payload whose length is a part of the first two bytes.
+pub(super) const SMALL_BYTES_MAX: usize = 125;
+
 /// The bytes of a small message that are unmasked at once.
 const SMALL_BLOCK_BYTES: usize = 16;
 
@@ -142,7 +145,7 @@ impl ServerHead {
     /// Returns the head of a message of less than 126 bytes that is not compressed.
     #[inline]
     pub(super) fn small(data: Data, payload_bytes: usize) -> [u8; 2] {
-        debug_assert!(payload_bytes < 126);
+        debug_assert!(payload_bytes <= SMALL_BYTES_MAX);
         let opcode = if data == Data::Text { 1 } else { 2 };
         [opcode | FINAL, payload_bytes.to_le_bytes()[0]]
     }
@@ -280,6 +283,11 @@ mod tests {
                 formatted.expect("a vector takes all bytes");
                 let head = ServerHead::new(opcode, false, payload_bytes);
                 assert_eq!(head.as_bytes(), expected);
+                if let OpCode::Data(data) = opcode
+                    && payload_bytes <= SMALL_BYTES_MAX
+                {
+                    assert_eq!(ServerHead::small(data, payload_bytes)[..], expected);
+                }
                 let mut pushed = vec![7];
                 head.push_to(&mut pushed);
                 assert_eq!(pushed[1..], expected);
@@ -338,6 +346,18 @@ mod tests {
             push_unmasked(&mut pieces, &bytes[..cut], mask, 0);
             push_unmasked(&mut pieces, &bytes[cut..], mask, cut as u64);
             prop_assert_eq!(pieces, slowly);
+        }
+
+        #[test]
+        fn a_mask_is_removed_from_a_small_payload_whatever_follows_it(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+            mask: [u8; 4],
+            len in 0_usize..=SMALL_BYTES_MAX,
+        ) {
+            let len = len.min(bytes.len());
+            let mut expected = Vec::new();
+            push_unmasked(&mut expected, &bytes[..len], mask, 0);
+            prop_assert_eq!(unmasked_small(&bytes, len, mask), expected);
         }
     }
 }

@@ -41,6 +41,7 @@ impl Socket {
     ) -> Poll<Result<Option<Message>, WebSocketError>> {
         match self.next_of_many() {
             Some(message) => Poll::Ready(Ok(Some(message))),
+            // Taken apart, so that the message above stays in registers. // LOG W5
             None => match self.poll_next_of_few(cx) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -63,7 +64,7 @@ impl Socket {
         self.peek(|working| working.reading.as_mut()?.next_of_many(bytes_max))
     }
 
-    #[cold]
+    /// As [`poll_next`](Self::poll_next), for any message.
     #[inline(never)]
     fn poll_next_of_few(
         &self,

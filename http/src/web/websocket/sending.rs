@@ -21,7 +21,7 @@ use waterwheel_runtime::time::Instant;
 
 use crate::shared::upgraded::UpgradedEntry;
 use crate::web::websocket::error::WebSocketError;
-use crate::web::websocket::frame::ServerHead;
+use crate::web::websocket::frame::{SMALL_BYTES_MAX, ServerHead};
 use crate::web::websocket::message::Message;
 use crate::web::websocket::socket::{Socket, SocketPhase};
 use crate::web::websocket::writing::Writing;
@@ -39,7 +39,9 @@ impl Socket {
     /// Accepts a small message behind others that the driver flushes. Returns false if it must go another way. // LOG W5
     #[inline]
     pub(super) fn sends_with_others(&self, data: Data, payload: &[u8]) -> bool {
-        if self.phase.get() != SocketPhase::Open || payload.len() >= COMPRESSED_BYTES_MIN {
+        let is_small = payload.len() < COMPRESSED_BYTES_MIN
+            || payload.len() <= SMALL_BYTES_MAX && self.settings.compression.is_none();
+        if self.phase.get() != SocketPhase::Open || !is_small {
             return false;
         }
         let is_sent = self.peek(|working| {
