@@ -51,8 +51,8 @@ impl Socket {
         }
     }
 
-    /// Returns a small message that has come with others, to a reader that has not waited for it. Returns `None` if
-    /// there is none, and if the budget must be asked. // LOG W5
+    /// Returns a small message that has come with others, to a reader that has not waited for it. Returns `None` for
+    /// other messages, and when the next one costs a unit of the budget. // LOG W5
     #[inline]
     fn next_of_many(&self) -> Option<Message> {
         // A reader that is away stays so: it leaves with this message, too.
