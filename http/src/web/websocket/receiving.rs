@@ -71,7 +71,7 @@ impl Socket {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Message>, WebSocketError>> {
         ready!(budget::poll_spend(cx, 1));
-        self.peek(|working| Some(working.reading.as_mut()?.pay()));
+        self.peek(|working| working.reading.as_deref_mut().map(Reading::pay));
         if let Some(message) = self.next_of_many() {
             return Poll::Ready(Ok(Some(message)));
         }
