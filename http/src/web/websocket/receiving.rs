@@ -71,8 +71,10 @@ impl Socket {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Message>, WebSocketError>> {
         ready!(budget::poll_spend(cx, 1));
-        self.peek(|working| working.reading.as_deref_mut().map(Reading::pay));
-        if let Some(message) = self.next_of_many() {
+        let paid = self.peek(|working| working.reading.as_deref_mut().map(Reading::pay));
+        if paid.is_some()
+            && let Some(message) = self.next_of_many()
+        {
             return Poll::Ready(Ok(Some(message)));
         }
         if self.phase.get() != SocketPhase::Open
