@@ -1,4 +1,4 @@
-//! A login: a session, one message after a redirect, and an id that changes.
+//! A login: a session, one message after a redirect, an id that changes, and no request of another site.
 //!
 //! ```text
 //! cargo run --example login [ADDRESS]
@@ -6,11 +6,19 @@
 //! curl -b jar http://127.0.0.1:8080/
 //! ```
 //!
-//! You should see `welcome` and `good morning, anna`, and then only `good morning, anna`.
+//! You should see `welcome` and `good morning, anna`, and then only `good morning, anna`. A page of another site cannot
+//! log anybody in or out, because `csrf` refuses what browsers send for it:
+//!
+//! ```text
+//! curl -b jar -d '' -H 'Sec-Fetch-Site: cross-site' http://127.0.0.1:8080/logout
+//! ```
 #![allow(clippy::print_stdout, reason = "an example prints")]
+
+use std::time::Duration;
 
 use serde::Deserialize;
 use waterwheel::http::web::input::{self, is_same_secret};
+use waterwheel::http::web::middleware::csrf;
 use waterwheel::http::web::response::Response;
 use waterwheel::http::web::routes::Router;
 use waterwheel::http::web::session::{ClientSession, MemoryStore, Sessions};
@@ -65,12 +73,14 @@ fn main() -> Result<()> {
         .get("/", home)
         .post("/login", log_in)
         .post("/logout", log_out);
-    let sessions = Sessions::in_store(MemoryStore::new(10_000));
+    let sessions =
+        Sessions::in_store(MemoryStore::new(10_000)).lifetime(Duration::from_secs(10 * 3600));
     runtime::block_on(async {
         let server = Server::bind(&address)?;
         let shutdown = signal::shutdown();
         println!("listening on http://{}", server.local_address());
-        let handler = traces(sessions.around(router));
+        // Outside of the sessions, so that a refused request costs no look into the store.
+        let handler = traces(csrf(sessions.around(router)));
         println!("{}", server.serve_until(handler, shutdown).await?);
         Ok(())
     })

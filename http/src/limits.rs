@@ -174,7 +174,8 @@ pub struct Limits {
     pub linger_stall_duration_max: Duration,
     /// Time between the request to stop and the shutdown. The server still accepts, but
     /// [`Server::is_ready`](crate::Server::is_ready) returns false. So a load balancer sees the failed
-    /// check and sends its clients elsewhere before the listeners close. A second signal, and
+    /// check and sends its clients elsewhere before the listeners close. Each answer announces the end of its
+    /// connection meanwhile, so that the pool of a proxy empties. A second signal, and
     /// [`Stopper::cut`](crate::Stopper::cut), skip it. [`Server::shutdown`](crate::Server::shutdown) does not
     /// wait for it.
     ///

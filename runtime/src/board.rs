@@ -157,6 +157,11 @@ pub(crate) struct Tracked {
     /// The end of its last poll, or the spawn.
     pub(crate) since: u64,
     pub(crate) polls: u64,
+    /// True during a poll. It is set before the poll clears the mark that the task is queued, so a reader sees one of
+    /// the two.
+    pub(crate) is_polled: bool,
+    /// The number of tasks that it has spawned.
+    pub(crate) spawns: u32,
     /// The number of its last polls that have each ended with a plain wake of the task by itself.
     pub(crate) self_wakes: u64,
     /// The time since which it was seen in the queue without a poll in between.
@@ -180,6 +185,15 @@ impl Tracked {
     pub(crate) fn note_queued(&mut self, is_queued: bool, run_time: u64) {
         self.queued_since = is_queued.then(|| self.queued_since.unwrap_or(run_time));
     }
+}
+
+/// The mark that a task has a thing for which others may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HolderMark {
+    pub(crate) task: TaskId,
+    /// For a thing that can move to another task: the number of tasks that this one had spawned at its last use of the
+    /// thing. `None` for a guard, which stays.
+    pub(crate) spawns: Option<u32>,
 }
 
 /// The poll that runs now, or the reasons of the last one.
@@ -289,6 +303,8 @@ pub(crate) struct LongPoll {
     /// The innermost reason that was entered.
     pub(crate) label: Option<&'static str>,
     pub(crate) site: Site,
+    /// The begin of the poll, as [`RunningPoll`] has it. It tells the polls of a task apart.
+    pub(crate) began: u64,
     pub(crate) nanos: u64,
 }
 
@@ -302,7 +318,7 @@ pub(crate) struct Census {
     /// By the address of the place.
     pub(crate) populations: HashMap<usize, (Site, Population)>,
     /// The tasks that have permits of a semaphore, or have used an end of a channel last, by its address.
-    pub(crate) holders: HashMap<usize, Vec<TaskId>>,
+    pub(crate) holders: HashMap<usize, Vec<HolderMark>>,
     pub(crate) jobs: HashMap<usize, TrackedJob>,
     pub(crate) long_polls: Vec<LongPoll>,
     /// True once the runtime ends.
@@ -378,6 +394,8 @@ pub(crate) struct Board {
     stands_at: AtomicU64,
     /// The nanoseconds of all earlier stops.
     stood: AtomicU64,
+    /// The nanoseconds for which the process did not run, because it was stopped by a signal or had no processor.
+    absent: AtomicU64,
     running: Mutex<RunningPoll>,
     census: Mutex<Census>,
     /// The time at which the board was made, by the real clock.
@@ -398,6 +416,7 @@ impl Default for Board {
             behind: AtomicU64::new(0),
             stands_at: AtomicU64::new(RUNS),
             stood: AtomicU64::new(0),
+            absent: AtomicU64::new(0),
             running: Mutex::default(),
             census: Mutex::default(),
             opened: Instant::real().as_nanos(),
@@ -452,10 +471,16 @@ impl Board {
         Instant::real().as_nanos().min(stands_at)
     }
 
-    /// Returns the time of the real clock without the stops, in nanoseconds.
+    /// Returns the time of the real clock without the stops and the absences, in nanoseconds.
     pub(crate) fn run_time(&self) -> u64 {
-        self.real()
-            .saturating_sub(self.stood.load(Ordering::Relaxed))
+        let stood = self.stood.load(Ordering::Relaxed);
+        let absent = self.absent.load(Ordering::Relaxed);
+        self.real().saturating_sub(stood).saturating_sub(absent)
+    }
+
+    /// Notes that the process did not run for this time.
+    pub(crate) fn was_absent(&self, nanos: u64) {
+        self.absent.fetch_add(nanos, Ordering::Relaxed);
     }
 
     /// Notes that the step mode stops the runtime. Its clock stands until [`runs_on`](Self::runs_on).
@@ -509,8 +534,13 @@ impl Board {
         lock_in_time(&self.census)
     }
 
-    pub(crate) fn spawned(&self, tracked: Tracked) {
-        self.census().add(tracked);
+    /// Adds a task. `parent` is the task that is polled.
+    pub(crate) fn spawned(&self, tracked: Tracked, parent: Option<TaskId>) {
+        let mut census = self.census();
+        if let Some(parent) = parent.and_then(|parent| census.tracked(parent)) {
+            parent.spawns = parent.spawns.wrapping_add(1);
+        }
+        census.add(tracked);
     }
 
     pub(crate) fn ended(&self, task: TaskId) {
@@ -520,13 +550,13 @@ impl Board {
     }
 
     /// Removes the mark that a task has a thing.
-    pub(crate) fn release(&self, thing: usize, task: TaskId) {
+    pub(crate) fn release(&self, thing: usize, mark: HolderMark) {
         let holders = &mut self.census().holders;
-        if let Some(tasks) = holders.get_mut(&thing) {
-            if let Some(at) = tasks.iter().position(|holder| *holder == task) {
-                tasks.swap_remove(at);
+        if let Some(marks) = holders.get_mut(&thing) {
+            if let Some(at) = marks.iter().position(|other| *other == mark) {
+                marks.swap_remove(at);
             }
-            if tasks.is_empty() {
+            if marks.is_empty() {
                 holders.remove(&thing);
             }
         }
@@ -544,8 +574,9 @@ impl Board {
         }
     }
 
-    /// Notes the begin of a poll. Returns the address of the task's waker, and the time of the runtime's clock.
-    pub(crate) fn begin_poll(&self, task: TaskId) -> (usize, u64) {
+    /// Notes the begin of a poll. Returns the address of the task's waker, the number of tasks that it has spawned, and
+    /// the time of the runtime's clock.
+    pub(crate) fn begin_poll(&self, task: TaskId) -> (usize, u32, u64) {
         let run_time = self.run_time();
         let mut running = self.running();
         running.task = Some(task);
@@ -555,11 +586,13 @@ impl Board {
         running.entered = None;
         drop(running);
         let mut census = self.census();
-        let waker = census.tracked(task).map_or(0, |tracked| {
+        let (waker, spawns) = census.tracked(task).map_or((0, 0), |tracked| {
             tracked.queued_since = None;
-            tracked.waker.as_ptr().cast::<()>() as usize
+            tracked.is_polled = true;
+            let waker = tracked.waker.as_ptr().cast::<()>() as usize;
+            (waker, tracked.spawns)
         });
-        (waker, self.now())
+        (waker, spawns, self.now())
     }
 
     /// Stores the reasons of a poll that has ended.
@@ -576,6 +609,7 @@ impl Board {
         let mut census = self.census();
         if let Some(tracked) = census.tracked(task) {
             tracked.polls += 1;
+            tracked.is_polled = false;
             tracked.since = now;
             let wakes_itself = !has_yielded && tracked.is_queued();
             tracked.self_wakes = if wakes_itself {

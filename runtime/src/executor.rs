@@ -431,6 +431,7 @@ impl Executor {
         self.root.replace(Some(waker.clone()));
         self.tracker
             .spawned(TaskId::ROOT, place.location(), size_of::<F>(), &waker);
+        let _ends = EndOfRoot(&self.tracker);
         let mut value = None;
         let mut root = || {
             waker.begin_poll();
@@ -439,7 +440,6 @@ impl Executor {
             poll.map(|output| value = Some(output))
         };
         while self.turn(&mut root, Wait::Forever).is_pending() {}
-        self.tracker.ended(TaskId::ROOT);
         waker.retire();
         value.expect("the loop ends when the future is ready")
     }
@@ -596,5 +596,14 @@ impl Executor {
 impl Drop for Executor {
     fn drop(&mut self) {
         directory::remove(self.id);
+    }
+}
+
+/// Notes the end of the future of `block_on` when it drops, also if that future panics.
+struct EndOfRoot<'a>(&'a Tracker);
+
+impl Drop for EndOfRoot<'_> {
+    fn drop(&mut self) {
+        self.0.ended(TaskId::ROOT);
     }
 }

@@ -40,7 +40,7 @@ mod on {
     use rustix::net::{SocketAddrAny, getpeername, getsockname};
 
     pub(crate) use crate::board::{Board, Site, WakeState};
-    use crate::board::{SocketEnd, Subject, Tracked, TrackedJob, WaitNode};
+    use crate::board::{HolderMark, SocketEnd, Subject, Tracked, TrackedJob, WaitNode};
     use crate::instant::{Clock, Instant};
     use crate::local_queue::{self, RuntimeId, TaskId};
 
@@ -60,6 +60,8 @@ mod on {
         now: u64,
         /// The number of reasons around the present code.
         depth: u32,
+        /// The number of tasks that this one has spawned.
+        spawns: u32,
         /// The addresses of the sockets that have waited, so that each is asked once.
         ends: HashMap<i32, SocketEnd>,
     }
@@ -340,6 +342,10 @@ mod on {
                     .or_else(|| local().map(SocketEnd::Local))
                     .unwrap_or(SocketEnd::Unknown)
             });
+            // A stream that is still connecting waits to write, and will have a peer.
+            if label == "write" && matches!(end, SocketEnd::Local(_)) {
+                active.ends.remove(&fd);
+            }
             let subject = Subject::Socket { fd, end };
             active.push(cx, label, None, subject, [false, was_ready]);
         });
@@ -372,13 +378,14 @@ mod on {
     fn start_poll(board: &Arc<Board>, task: TaskId, clock: &Clock) -> PollGuard {
         // Before each poll, because another thread reads the time from the board and cannot read the clock.
         board.set_clock(clock.relation());
-        let (own_waker, now) = board.begin_poll(task);
+        let (own_waker, spawns, now) = board.begin_poll(task);
         let mut active = Active {
             board: board.clone(),
             task,
             own_waker,
             now,
             depth: 0,
+            spawns,
             ends: HashMap::new(),
         };
         ENDS.with(|ends| mem::swap(&mut *ends.borrow_mut(), &mut active.ends));
@@ -488,6 +495,8 @@ mod on {
             spawned_at: now,
             since: now,
             polls: 0,
+            is_polled: false,
+            spawns: 0,
             self_wakes: 0,
             queued_since: None,
             waker,
@@ -498,7 +507,13 @@ mod on {
             let before = board.census().root.replace(tracked);
             drop(before);
         } else {
-            board.spawned(tracked);
+            // A thing that the parent has used may be in the future of the new task.
+            let parent = with_active(|active| {
+                let is_own = Arc::ptr_eq(&active.board, board);
+                active.spawns = active.spawns.wrapping_add(is_own.into());
+                is_own.then_some(active.task)
+            });
+            board.spawned(tracked, parent.flatten());
         }
     }
 
@@ -513,7 +528,7 @@ mod on {
         board: Weak<Board>,
         /// The address of the thing.
         thing: usize,
-        task: TaskId,
+        mark: HolderMark,
     }
 
     impl Held {
@@ -526,32 +541,51 @@ mod on {
         #[inline]
         pub(crate) fn by_this_task<T>(thing: &T) -> Self {
             let mut held = Self::default();
-            held.renew(thing);
+            if ON.get() {
+                held.move_here(address(thing), |_| None);
+            }
             held
         }
 
-        /// Moves the mark to the task that is being polled.
+        /// Marks that a task has a thing, and that it may be any task.
+        #[inline]
+        pub(crate) fn by_any_task<T>(thing: &T) -> Self {
+            let mut held = Self::default();
+            if ON.get() {
+                // One fewer than now is a number that the task never has again.
+                held.move_here(address(thing), |active| Some(active.spawns.wrapping_sub(1)));
+            }
+            held
+        }
+
+        /// Moves the mark to the task that is being polled. The thing may move to a task that this one spawns.
         #[inline]
         pub(crate) fn renew<T>(&mut self, thing: &T) {
             if ON.get() {
-                self.move_here(address(thing));
+                self.move_here(address(thing), |active| Some(active.spawns));
             }
         }
 
         #[cold]
-        fn move_here(&mut self, thing: usize) {
+        fn move_here(&mut self, thing: usize, spawns: impl Fn(&Active) -> Option<u32>) {
             // A task sends many messages, and only its first use of a sender is news.
-            let task = with_active(|active| active.task);
-            if self.by.as_ref().map(|by| by.task) == task {
+            let mark = with_active(|active| HolderMark {
+                task: active.task,
+                spawns: spawns(active),
+            });
+            if self.by.as_ref().map(|by| by.mark) == mark {
                 return;
             }
             self.release();
             self.by = with_active(|active| {
-                let task = active.task;
+                let mark = HolderMark {
+                    task: active.task,
+                    spawns: spawns(active),
+                };
                 let holders = &mut active.board.census().holders;
-                holders.entry(thing).or_default().push(task);
+                holders.entry(thing).or_default().push(mark);
                 let board = Arc::downgrade(&active.board);
-                Holder { board, thing, task }
+                Holder { board, thing, mark }
             });
         }
 
@@ -559,7 +593,7 @@ mod on {
         fn release(&mut self) {
             let Some(by) = self.by.take() else { return };
             if let Some(board) = by.board.upgrade() {
-                board.release(by.thing, by.task);
+                board.release(by.thing, by.mark);
             }
         }
     }
@@ -764,6 +798,10 @@ mod off {
         }
 
         pub(crate) fn by_this_task<T>(_: &T) -> Self {
+            Self
+        }
+
+        pub(crate) fn by_any_task<T>(_: &T) -> Self {
             Self
         }
 

@@ -67,8 +67,9 @@
 //! # TLS
 //!
 //! End TLS in the proxy, or here by [`Builder::tls`](crate::http::Builder::tls). A
-//! [`TlsReloader`](crate::http::tls::TlsReloader) replaces certificates without a restart. Behind a proxy with TLS,
-//! sessions need [`secure(true)`](crate::http::web::session::Sessions::secure).
+//! [`TlsReloader`](crate::http::tls::TlsReloader) replaces certificates without a restart. Its `with_systemd` tells
+//! systemd about it: with `Type=notify-reload`, `systemctl reload` sends SIGHUP and waits for the new certificate. Behind
+//! a proxy with TLS, sessions need [`secure(true)`](crate::http::web::session::Sessions::secure).
 //!
 //! # A proxy in front
 //!
@@ -101,14 +102,17 @@
 //! A stop has this order, and each step has its own limit:
 //!
 //! ```text
-//! SIGTERM ─► unready: /readyz answers 503, the listeners accept ─► unready_duration
-//!         ─► the queue is served, each answer has Connection: close ─► shutdown_duration_max
+//! SIGTERM ─► unready: /readyz answers 503, the listeners accept,
+//!            each answer has Connection: close from now on         ─► unready_duration
+//!         ─► the queue is served, idle connections close in 100 ms ─► shutdown_duration_max
 //!         ─► the rest is cut ─► exit 0
 //! ```
 //!
 //! A second signal skips to the cut. The unready time is for balancers that ask `/readyz`: HAProxy, Kubernetes, those of
-//! clouds. nginx without Plus asks no checks. It finds the closed port, and tries the other instance. Behind a socket of
-//! systemd, the queue stays open between two processes, so no unready time is needed.
+//! clouds. nginx without Plus asks no checks. It finds the closed port, and tries the other instance. In the unready time,
+//! the announced ends empty its pool of connections, too. So a POST, which it sends only once, meets the close of an idle
+//! connection only if no request came on it in that whole time. Behind a socket of systemd, the queue stays open between
+//! two processes, so no unready time is needed.
 //!
 //! # systemd
 //!

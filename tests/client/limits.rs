@@ -370,6 +370,13 @@ fn an_error_says_what_happened_and_where() {
                 "{text}"
             );
         }
+        // No server listens there. What is missing is told before one is looked for.
+        let dead = Client::new().get("https://127.0.0.1:1/").send().await;
+        assert!(
+            dead.unwrap_err()
+                .to_string()
+                .ends_with("an https URI needs ClientBuilder::tls")
+        );
         let response = client
             .get("http://mill/page?token=secret")
             .send()

@@ -4,9 +4,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
+use std::net;
 use std::os::fd::{AsFd, AsRawFd};
-use std::panic;
-use std::pin::Pin;
+use std::panic::{self, AssertUnwindSafe};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -14,9 +15,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use futures_lite::AsyncReadExt;
+use futures_lite::{AsyncReadExt, FutureExt as _};
 use waterwheel::runtime::inspect::{self, Dump, Explain, Group, named};
-use waterwheel::runtime::net::{TcpListener, UdpSocket};
+use waterwheel::runtime::net::{TcpListener, TcpStream, UdpSocket};
 use waterwheel::runtime::sync::{self, CancellationToken, Mutex, Notify, Semaphore};
 use waterwheel::runtime::task::{Builder, JoinSet};
 use waterwheel::runtime::time::{self, sleep, timeout};
@@ -390,6 +391,62 @@ fn a_future_that_is_ready_is_gone_from_the_dump() {
 }
 
 #[test]
+fn a_future_that_has_panicked_is_gone_from_the_dump() {
+    explained(async {
+        let work = async {
+            let part = named("part", async { panic!("on purpose") });
+            let whole = pin!(AssertUnwindSafe(named("whole", part)).catch_unwind());
+            assert!(whole.await.is_err());
+            sleep(secs(60)).await;
+        };
+        // The task goes on in the same poll, as a server does with its connection.
+        start("survivor", named("connection", work)).await;
+        let dump = inspect::dump();
+        assert_eq!(chain(&dump, "survivor"), "connection > sleep(60 s left)");
+    });
+}
+
+#[test]
+fn a_socket_that_has_waited_for_its_connection_shows_its_peer_afterwards() {
+    explained(async {
+        // The queue of one is full, so the kernel answers the next client after an `accept`.
+        let socket =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket
+            .bind(&net::SocketAddr::from(([127, 0, 0, 1], 0)).into())
+            .unwrap();
+        socket.listen(0).unwrap();
+        let listener = net::TcpListener::from(socket);
+        let address = listener.local_addr().unwrap();
+        let first = net::TcpStream::connect(address).unwrap();
+        let client = async move {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            drop(stream.read(&mut [0; 8]).await);
+        };
+        start("client", client).await;
+        let waits = chain(&inspect::dump(), "client");
+        assert!(matches(&waits, "connect > write fd *"), "{waits}");
+        let kept = [
+            listener.accept().unwrap(),
+            spawn_blocking(move || listener.accept().unwrap())
+                .await
+                .unwrap(),
+        ];
+        let began = Instant::now();
+        loop {
+            let reads = chain(&inspect::dump(), "client");
+            if reads.starts_with("read fd") {
+                assert!(reads.ends_with(&format!(" of {address}")), "{reads}");
+                break;
+            }
+            assert!(began.elapsed() < secs(10), "{reads}");
+            sleep(Duration::from_millis(5)).await;
+        }
+        drop((first, kept));
+    });
+}
+
+#[test]
 fn ten_thousand_equal_tasks_are_a_dozen_lines_in_less_than_20_ms() {
     explained(async {
         time::pause();
@@ -598,6 +655,73 @@ fn the_json_has_the_form_of_the_format_and_any_text() {
         assert_eq!(root["state"], "running");
         assert!(!dump.to_json().contains("</"), "{}", dump.to_json());
     });
+}
+
+#[test]
+fn no_text_of_the_program_acts_on_a_terminal_or_fills_a_dump() {
+    explained(async {
+        let long: String = "long ".repeat(200_000);
+        for name in [
+            "\u{1b}[2J\u{9b}31m\nfindings:\n  none\r",
+            "\u{202e}txet",
+            "",
+            "</script>",
+            &long,
+        ] {
+            let part = named("part\u{7}", pending::<()>()).detail(name.to_owned());
+            start(name, part).await;
+        }
+        // A finding names its tasks, too.
+        let dump = inspect::dump();
+        let text = dump.to_string();
+        let acts = |letter: &char| letter.is_control() && *letter != '\n' || *letter == '\u{202e}';
+        assert_eq!(text.chars().find(acts), None, "{text:?}");
+        assert!(
+            text.contains(r"`\u{1b}[2J\u{9b}31m\nfindings:\n  none\r`"),
+            "{text}"
+        );
+        assert!(text.contains(r"part\u{7}(\u{202e}txet)"), "{text}");
+        assert!(text.len() < 10_000, "{}", text.len());
+        // JSON has the whole texts.
+        let json: serde_json::Value = serde_json::from_str(&dump.to_json()).unwrap();
+        let names = json["groups"].as_array().unwrap().iter();
+        assert!(names.filter(|group| group["name"] == long.as_str()).count() == 1);
+    });
+}
+
+/// Waits inside itself at this depth.
+async fn descend(depth: u32) {
+    match depth {
+        0 => sleep(secs(60)).await,
+        depth => named("level", Box::pin(descend(depth - 1))).await,
+    }
+}
+
+#[test]
+fn a_future_that_lies_thousands_deep_has_a_short_dump() {
+    const DEPTH: u32 = 2_000;
+    // The poll itself needs a large stack, the dump must not.
+    let deep = thread::Builder::new().stack_size(64 << 20);
+    let deep = deep.spawn(|| {
+        explained(async {
+            start("deep", descend(DEPTH)).await;
+            let dumper = inspect::dumper().unwrap();
+            let reader = thread::Builder::new().stack_size(256 << 10);
+            let reader = reader.spawn(move || {
+                let dump = dumper.dump();
+                (dump.to_string(), dump.to_json())
+            });
+            let (text, json) = reader.unwrap().join().unwrap();
+            let line = text
+                .lines()
+                .find(|line| line.contains("level > level"))
+                .unwrap();
+            assert!(line.contains("level > …(1954 futures) > sleep("), "{line}");
+            assert!(line.matches("level").count() < 64, "{line}");
+            let _json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        });
+    });
+    deep.unwrap().join().unwrap();
 }
 
 #[test]

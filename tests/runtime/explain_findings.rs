@@ -2,8 +2,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
@@ -11,14 +13,14 @@ use std::time::Duration;
 use futures_lite::AsyncReadExt;
 use waterwheel::runtime::inspect::{self, Dump, Explain, Finding, named};
 use waterwheel::runtime::sync::mpsc::channel;
-use waterwheel::runtime::sync::{Mutex, Notify};
+use waterwheel::runtime::sync::{Mutex, Notify, Semaphore};
 use waterwheel::runtime::task::{Builder, JoinHandle};
 use waterwheel::runtime::time::{self, sleep, timeout};
 use waterwheel::runtime::{Runtime, budget, race, spawn, spawn_blocking, yield_now};
 
 use super::explain::{explained, explained_with, group, start};
-use crate::support::process::in_child;
-use crate::support::runtime::{tcp_with_std, within_deadline};
+use crate::support::process::{alone, in_child};
+use crate::support::runtime::{OnDrop, tcp_with_std, within_deadline};
 
 /// Returns the findings of a kind.
 fn found<'a>(dump: &'a Dump, kind: &str) -> Vec<&'a Finding> {
@@ -99,6 +101,46 @@ fn a_task_that_something_can_wake_is_not_lost() {
         assert_none(&inspect::dump(), "lost waker");
         drop((peer, go, bell));
     });
+}
+
+#[test]
+fn no_dump_of_another_thread_takes_the_begin_of_a_poll_for_a_lost_waker() {
+    explained(async {
+        let dumper = inspect::dumper().unwrap();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let reads = is_over.clone();
+        let reader = thread::spawn(move || {
+            while !reads.load(Ordering::Relaxed) {
+                assert_none(&dumper.dump(), "lost waker");
+            }
+        });
+        let bell = Rc::new(Notify::new());
+        let rung = bell.clone();
+        let listens = async move {
+            loop {
+                rung.notified().await;
+            }
+        };
+        start("listens", listens).await;
+        let began = std::time::Instant::now();
+        while began.elapsed() < millis(300) && !reader.is_finished() {
+            bell.notify_all();
+            yield_now().await;
+        }
+        is_over.store(true, Ordering::Relaxed);
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn a_future_of_block_on_that_has_panicked_is_no_task_any_more() {
+    let settings = Explain::default();
+    let runtime = Runtime::builder().explain(settings).build().unwrap();
+    let dumper = runtime.block_on(async { inspect::dumper() }).unwrap();
+    let panics = AssertUnwindSafe(|| runtime.block_on(async { panic!("on purpose") }));
+    assert!(catch_unwind(panics).is_err());
+    let dump = dumper.dump();
+    assert!(dump.tasks() == 0 && dump.findings().is_empty(), "{dump}");
 }
 
 /// Wakes its task in each poll, for this many polls, and then waits with a waker in other hands.
@@ -391,6 +433,144 @@ fn tasks_that_wait_for_messages_of_each_other_are_found() {
             drop(third);
         });
     }
+}
+
+#[test]
+fn a_thing_that_may_have_moved_to_another_task_is_no_part_of_a_cycle() {
+    // A sender that the task has used, and has given to a task of its own.
+    explained(async {
+        start("parent", async {
+            let (sender, mut receiver) = channel(4);
+            sender.send(1).await.unwrap();
+            spawn(async move {
+                sleep(Duration::from_secs(60)).await;
+                drop(sender);
+            })
+            .detach();
+            while receiver.recv().await.is_some() {}
+        })
+        .await;
+        assert_none(&inspect::dump(), "wait cycle");
+    });
+    // A receiver, in the same way.
+    explained(async {
+        start("parent", async {
+            let (sender, mut receiver) = channel(1);
+            sender.send(1).await.unwrap();
+            receiver.recv().await.unwrap();
+            spawn(async move {
+                sleep(Duration::from_secs(60)).await;
+                drop(receiver);
+            })
+            .detach();
+            while sender.send(2).await.is_ok() {}
+        })
+        .await;
+        assert_none(&inspect::dump(), "wait cycle");
+    });
+    // A permit that can move, beside one that cannot.
+    explained(async {
+        start("parent", async {
+            let places = Rc::new(Semaphore::new(2));
+            let moved = places.clone().acquire_owned().await;
+            spawn(async move {
+                sleep(Duration::from_secs(60)).await;
+                drop(moved);
+            })
+            .detach();
+            let _own = places.acquire().await;
+            let _next = places.acquire().await;
+        })
+        .await;
+        assert_none(&inspect::dump(), "wait cycle");
+    });
+    // One that has not moved, although the task has spawned others before.
+    explained(async {
+        start("parent", async {
+            let (sender, mut receiver) = channel(4);
+            sender.send(1).await.unwrap();
+            spawn(sleep(Duration::from_secs(60))).detach();
+            sender.send(2).await.unwrap();
+            while receiver.recv().await.is_some() {}
+        })
+        .await;
+        assert_found(&inspect::dump(), "wait cycle", &["parent"]);
+    });
+}
+
+#[test]
+fn a_part_of_the_program_that_is_called_shutdown_is_no_server() {
+    explained(async {
+        start("main", named("shutdown", sleep(Duration::from_secs(60)))).await;
+        start("link", named("connection", sleep(Duration::from_secs(60)))).await;
+        assert_none(&inspect::dump(), "shutdown waits");
+    });
+}
+
+#[test]
+fn a_runtime_that_ends_with_ten_thousand_tasks_names_a_few() {
+    within_deadline(|| {
+        let settings = Explain::default();
+        let runtime = Runtime::builder().explain(settings).build().unwrap();
+        let dump: Rc<RefCell<Option<Dump>>> = Rc::default();
+        let dumper = runtime.block_on(async { inspect::dumper() }).unwrap();
+        let place = dump.clone();
+        let guard = OnDrop(move || _ = place.borrow_mut().get_or_insert_with(|| dumper.dump()));
+        runtime.block_on(async {
+            spawn(async move {
+                let _guard = guard;
+                pending::<()>().await;
+            })
+            .detach();
+            for number in 0..10_000 {
+                let task = Builder::new().name(format!("task {number}"));
+                task.spawn(pending::<()>()).detach();
+            }
+            yield_now().await;
+        });
+        drop(runtime);
+        let dump = dump.take().unwrap();
+        let found = found(&dump, "shutdown waits");
+        let text = found[0].text();
+        assert!(text.len() < 2_000, "{}", text.len());
+        assert!(text.contains(" more task"), "{text}");
+    });
+}
+
+#[test]
+fn a_long_poll_that_is_over_is_not_that_of_a_later_poll() {
+    explained_with(Explain::default().poll_max(millis(20)), async {
+        thread::sleep(millis(80));
+        yield_now().await;
+        let dump = inspect::dump();
+        let text = found(&dump, "long poll")[0].text();
+        assert!(text.contains("has held the thread for"), "{dump}");
+    });
+}
+
+#[test]
+fn a_process_that_was_stopped_has_no_long_poll() {
+    alone(|| {
+        explained_with(Explain::default().poll_max(millis(700)), async {
+            let process = std::process::id();
+            let script =
+                format!("sleep 0.1; kill -STOP {process}; sleep 1.5; kill -CONT {process}");
+            let mut stopper = std::process::Command::new("sh")
+                .args(["-c", &script])
+                .spawn()
+                .unwrap();
+            let begin = std::time::Instant::now();
+            while begin.elapsed() < millis(1_700) {
+                thread::sleep(millis(5)); // the poll, most of which the process does not run
+            }
+            stopper.wait().unwrap();
+            thread::sleep(millis(100));
+            let dump = inspect::dump();
+            assert_none(&dump, "long poll");
+            thread::sleep(millis(800));
+            assert_eq!(found(&inspect::dump(), "long poll").len(), 1);
+        });
+    });
 }
 
 #[test]

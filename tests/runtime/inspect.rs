@@ -423,6 +423,41 @@ fn a_task_whose_spawn_was_overwritten_keeps_its_name_and_its_place() {
 }
 
 #[test]
+fn a_program_that_gives_each_task_a_name_of_its_own_keeps_those_of_the_newest_and_the_living() {
+    let options = inspect::Options::default().events(64);
+    let runtime = Runtime::builder().inspect(options).build().unwrap();
+    runtime.block_on(async {
+        let old = task::Builder::new()
+            .name("old")
+            .spawn(std::future::pending::<()>());
+        let mut newest = None;
+        for number in 0..20_000 {
+            let name = format!("request {number}");
+            let task = task::Builder::new().name(name).spawn(async {});
+            newest = Some(task.id());
+            task.await.unwrap();
+        }
+        old.abort();
+        let trace = inspect::recorder().unwrap().trace();
+        let name = |id| trace.task(id).unwrap().name.clone();
+        assert_eq!(name(newest.unwrap()).as_deref(), Some("request 19999"));
+        assert_eq!(name(old.id()).as_deref(), Some("old"));
+        let long = task::Builder::new()
+            .name("long ".repeat(100_000))
+            .spawn(async {});
+        let id = long.id();
+        long.await.unwrap();
+        let trace = inspect::recorder().unwrap().trace();
+        let name = trace.task(id).unwrap().name.clone().unwrap();
+        assert!(
+            name.starts_with("long long") && name.len() < 300,
+            "{}",
+            name.len()
+        );
+    });
+}
+
+#[test]
 fn the_time_in_the_queue_is_from_the_wake_to_the_poll() {
     let (runtime, recorder) = recorded();
     let second = runtime.block_on(async {
@@ -619,6 +654,38 @@ fn a_reader_on_another_thread_sees_whole_events_in_their_order() {
         reader.join().unwrap()
     });
     assert!(read > 0, "{missed} missed");
+}
+
+#[test]
+fn a_copy_that_the_runtime_overtakes_has_no_hole() {
+    let options = inspect::Options::default().events(64);
+    let runtime = Runtime::builder().inspect(options).build().unwrap();
+    let recorder = runtime.block_on(async { inspect::recorder().unwrap() });
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    while !is_over.load(Ordering::Relaxed) {
+                        let trace = recorder.trace();
+                        let seqs: Vec<_> = trace.events().iter().map(|event| event.seq).collect();
+                        assert!(seqs.is_sorted_by(|one, next| one + 1 == *next), "{seqs:?}");
+                        let first = seqs.first().map_or(trace.overflow(), |first| *first);
+                        assert_eq!(trace.overflow(), first);
+                    }
+                })
+            })
+            .collect();
+        runtime.block_on(async {
+            for _ in 0..100_000 {
+                yield_now().await;
+            }
+        });
+        is_over.store(true, Ordering::Relaxed);
+        readers
+            .into_iter()
+            .for_each(|reader| reader.join().unwrap());
+    });
 }
 
 #[test]

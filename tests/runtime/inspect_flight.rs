@@ -3,18 +3,20 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit};
 use waterwheel::runtime::inspect::{self, EventKind, Flight, Trace};
 use waterwheel::runtime::{Runtime, spawn, yield_now};
 
 use crate::inspect_export;
-use crate::support::process::alone;
+use crate::support::process::{alone, in_child};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -117,6 +119,124 @@ fn the_files_of_a_folder_are_bounded_in_number() {
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(json["reason"], "again");
     }
+}
+
+#[test]
+fn a_program_that_ends_with_a_panic_leaves_its_file() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("flight-of-the-dead");
+    let Some(output) = in_child(|| {
+        let options = inspect::Options::default().flight(Flight::to_folder(&folder));
+        let runtime = Runtime::builder().inspect(options).build().unwrap();
+        let panic = std::panic::catch_unwind(AssertUnwindSafe(move || {
+            runtime.block_on(async {
+                for _ in 0..10_000 {
+                    yield_now().await;
+                }
+                panic!("planned");
+            });
+        }));
+        // As the end of `main` after a panic: no thread is waited for.
+        std::process::exit(if panic.is_err() { 101 } else { 0 });
+    }) else {
+        return;
+    };
+    assert_eq!(output.status.code(), Some(101));
+    let text = files(&folder, 1).remove(0);
+    fs::remove_dir_all(&folder).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["reason"], "panic");
+}
+
+#[test]
+fn the_end_of_a_runtime_does_not_wait_for_a_target_that_hangs() {
+    let (go, hold) = mpsc::channel::<()>();
+    let hold = Mutex::new(hold);
+    let flight = Flight::call(move |_| _ = hold.lock().unwrap().recv());
+    let options = inspect::Options::default().flight(flight.every(Duration::ZERO));
+    let runtime = Runtime::builder().inspect(options).build().unwrap();
+    let triggered = runtime.block_on(async {
+        let all = 0..100;
+        all.filter(|_| inspect::trigger("again")).count()
+    });
+    // Each of them has a thread and a copy of the ring.
+    assert!((1..=4).contains(&triggered), "{triggered}");
+    let begin = Instant::now();
+    drop(runtime);
+    assert!(begin.elapsed() < PATIENCE);
+    drop(go);
+}
+
+#[test]
+fn the_files_of_processes_that_have_ended_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str| fs::write(folder.path().join(name), "{}").unwrap();
+    // No process has such a number, and process 1 is alive.
+    for number in 0..9 {
+        put(&format!("flight-999999999-1-{number}.json"));
+    }
+    for other in [
+        "flight-1-1-0.json",
+        "flight-999999999-1.json",
+        "flight-of-fancy-1-2.json",
+        "notes.json",
+    ] {
+        put(other);
+    }
+    let flight = Flight::to_folder(folder.path()).files_max(3);
+    let options = inspect::Options::default().flight(flight);
+    let runtime = Runtime::builder().inspect(options).build().unwrap();
+    runtime.block_on(async { assert!(inspect::trigger("restart")) });
+    drop(runtime);
+    let names = fs::read_dir(folder.path()).unwrap();
+    let names: Vec<_> = names
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let count = |begin: &str| names.iter().filter(|name| name.starts_with(begin)).count();
+    assert_eq!(
+        count(&format!("flight-{}-", std::process::id())),
+        1,
+        "{names:?}"
+    );
+    assert_eq!(count("flight-999999999-1-"), 2, "{names:?}");
+    assert_eq!(names.len(), 1 + 2 + 4, "{names:?}");
+}
+
+#[test]
+fn a_disk_that_is_full_keeps_no_part_of_a_file() {
+    alone(|| {
+        let folder = tempfile::tempdir().unwrap();
+        // The signal would end the process. With a handler, the write fails.
+        let flag = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(signal_hook::consts::SIGXFSZ, flag).unwrap();
+        let limit = Rlimit {
+            current: Some(10_000),
+            maximum: None,
+        };
+        setrlimit(Resource::Fsize, limit).unwrap();
+        let options = inspect::Options::default().flight(Flight::to_folder(folder.path()));
+        let runtime = Runtime::builder().inspect(options).build().unwrap();
+        runtime.block_on(async {
+            for _ in 0..1000 {
+                yield_now().await;
+            }
+            assert!(inspect::trigger("full"));
+        });
+        drop(runtime);
+        let left = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        assert_eq!(left.collect::<Vec<_>>(), Vec::<PathBuf>::new());
+    });
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_no_fault_of_the_program() {
+    let options = inspect::Options::default().flight(Flight::to_folder("/proc/no/such/folder"));
+    let runtime = Runtime::builder().inspect(options).build().unwrap();
+    runtime.block_on(async {
+        assert!(spawn(async { panic!("planned") }).await.is_err());
+        yield_now().await;
+    });
 }
 
 #[test]

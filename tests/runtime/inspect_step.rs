@@ -13,9 +13,10 @@ use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _};
 use waterwheel::runtime::inspect::{self, Control, ControlState, EventKind, Explain};
 use waterwheel::runtime::net::TcpListener;
 use waterwheel::runtime::time::{self, Instant, sleep};
-use waterwheel::runtime::{Runtime, spawn, task, yield_now};
+use waterwheel::runtime::{Runtime, spawn, spawn_blocking, task, yield_now};
 
 use crate::inspect::recorded;
+use crate::support::runtime::{OnDrop, within_deadline};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -348,6 +349,43 @@ fn the_dump_of_a_stopped_runtime_stands_still() {
     let (early, late) = lecturer.join().unwrap();
     assert!(!late.contains("starved task"), "{late}");
     assert_eq!(early, late);
+}
+
+#[test]
+fn a_stopped_runtime_can_be_dropped_with_its_tasks_and_its_jobs() {
+    let (runtime, recorder) = recorded();
+    let control = recorder.control();
+    let dropped: Rc<Cell<u32>> = Rc::default();
+    let guard = |dropped: &Rc<Cell<u32>>| {
+        let dropped = dropped.clone();
+        OnDrop(move || dropped.set(dropped.get() + 1))
+    };
+    let (waits, asks) = (guard(&dropped), guard(&dropped));
+    runtime.block_on(async move {
+        spawn(async move {
+            let _guard = waits;
+            sleep(Duration::from_secs(60)).await;
+        })
+        .detach();
+        spawn(async move {
+            let _guard = asks;
+            drop(spawn_blocking(|| thread::sleep(Duration::from_millis(20))).await);
+        })
+        .detach();
+        yield_now().await;
+    });
+    control.pause();
+    within_deadline(|| drop(runtime));
+    assert_eq!(dropped.get(), 2);
+    // The control of a runtime that is gone waits no longer than it was told to, and steps nothing.
+    assert_eq!(
+        control.wait(Duration::from_millis(1)),
+        ControlState::Stopping
+    );
+    assert!(!control.step());
+    assert_eq!(recorder.dump().tasks(), 0);
+    control.resume();
+    assert_eq!(control.state(), ControlState::Running);
 }
 
 #[test]

@@ -396,6 +396,41 @@ fn every_error_of_the_api_is_json() {
 }
 
 #[test]
+fn the_login_knows_its_user_and_refuses_a_page_of_another_site() {
+    let example = Example::serve("login", &[]);
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let log_in = |fields: &str| {
+        let fields = form.to_owned() + fields;
+        example.exchange("POST /login HTTP/1.1", &fields, "name=anna&password=flour")
+    };
+    for fields in [
+        "Sec-Fetch-Site: cross-site\r\n",
+        "Origin: https://evil.example\r\n",
+    ] {
+        let refused = log_in(fields);
+        assert!(refused.starts_with("HTTP/1.1 403 "), "{refused}");
+        assert!(!refused.contains("set-cookie"), "{refused}");
+    }
+    let answer = log_in("Sec-Fetch-Site: same-origin\r\n");
+    assert!(answer.starts_with("HTTP/1.1 303 "), "{answer}");
+    let (_, cookie) = answer.split_once("set-cookie: ").unwrap();
+    let cookie = format!("Cookie: {}\r\n", cookie.split(';').next().unwrap());
+    let home = || example.exchange("GET / HTTP/1.1", &cookie, "");
+    assert!(home().ends_with("\r\n\r\nwelcome\ngood morning, anna\n"));
+    assert!(home().ends_with("\r\n\r\ngood morning, anna\n"));
+    let fields = cookie.clone() + "Sec-Fetch-Site: cross-site\r\n";
+    let refused = example.exchange("POST /logout HTTP/1.1", &fields, "");
+    assert!(refused.starts_with("HTTP/1.1 403 "), "{refused}");
+    assert!(home().ends_with("good morning, anna\n"));
+    assert!(
+        example
+            .exchange("POST /logout HTTP/1.1", &cookie, "")
+            .starts_with("HTTP/1.1 303 ")
+    );
+    assert!(home().ends_with("log in with POST /login\n"));
+}
+
+#[test]
 fn the_user_that_the_middleware_finds_reaches_the_handler() {
     let example = Example::serve("middleware", &[]);
     assert!(example.ask("/").starts_with("HTTP/1.1 200 "));

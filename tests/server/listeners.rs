@@ -1,16 +1,19 @@
 //! Listeners: Unix sockets, several addresses, inherited ones, and their options.
 
+#![allow(clippy::print_stdout, reason = "a child process talks to its parent")]
+
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener as StdListener, UnixStream};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::support::process::again;
 use crate::support::server::{DEADLINE, without_dates};
 use crate::support::skip::skip;
 use rustix::net::sockopt::{socket_keepalive, socket_reuseport, tcp_keepidle, tcp_nodelay};
@@ -283,4 +286,72 @@ fn connections_inherit_the_options_of_their_listener() {
         assert!(!socket_keepalive(&stream).unwrap() && !tcp_nodelay(&stream).unwrap());
         drop((client, other));
     });
+}
+
+const INHERITS: &str = "WATERWHEEL_INHERITS";
+
+/// Prints what this process has inherited, if it was started for that.
+#[test]
+fn heir() {
+    if std::env::var_os(INHERITS).is_some() {
+        let inherited = Listener::inherited();
+        let said = inherited.map_or_else(
+            |error| error.kind().to_string(),
+            |all| all.len().to_string(),
+        );
+        println!("inherited: {said}.");
+        assert!(
+            Listener::inherited().unwrap().is_empty(),
+            "each is returned once"
+        );
+    }
+}
+
+/// Starts a process with this descriptor as its standard input and these variables. Returns what it has inherited.
+fn inherited(input: impl Into<OwnedFd>, variables: &[(&str, &str)]) -> String {
+    let mut command = again("listeners::heir");
+    command
+        .env(INHERITS, "1")
+        .env("LISTEN_FDS_FIRST_FD", "0")
+        .envs(variables.iter().copied())
+        .stdin(Stdio::from(input.into()));
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}");
+    let (_, said) = said.split_once("inherited: ").unwrap();
+    said.split('.').next().unwrap().to_owned()
+}
+
+#[test]
+fn a_process_inherits_listeners_and_nothing_else() {
+    let one = [("LISTEN_FDS", "1")];
+    let listening = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let folder = Folder::new("inherited");
+    let unix = StdListener::bind(folder.path("socket")).unwrap();
+    assert_eq!(inherited(listening(), &one), "1");
+    assert_eq!(inherited(unix, &one), "1");
+    // An inetd, or a socket unit with `Accept=yes`, passes a connection.
+    let listener = listening();
+    let connected = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let pair = UnixStream::pair().unwrap();
+    let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let file = fs::File::open("/dev/null").unwrap();
+    let refused = "invalid input parameter";
+    assert_eq!(inherited(connected, &one), refused);
+    assert_eq!(inherited(pair.0, &one), refused);
+    assert_eq!(inherited(datagrams, &one), refused);
+    assert_eq!(inherited(file, &one), refused);
+    for (variables, expected) in [
+        (&[][..], "0"),
+        (&[("LISTEN_FDS", "0")], "0"),
+        (&[("LISTEN_FDS", "one")], "0"),
+        (&[("LISTEN_FDS", "-1")], "0"),
+        (&[("LISTEN_FDS", "")], "0"),
+        (&[("LISTEN_FDS", "1"), ("LISTEN_PID", "1")], "0"), // for another process
+        (&[("LISTEN_FDS", "1"), ("LISTEN_PID", "x")], "0"),
+        (&[("LISTEN_FDS", "1"), ("LISTEN_FDNAMES", "web")], "1"),
+        (&[("LISTEN_FDS", "2")], refused), // the second one is the standard output
+    ] {
+        assert_eq!(inherited(listening(), variables), expected, "{variables:?}");
+    }
 }

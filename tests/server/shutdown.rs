@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use crate::support::server::{DEADLINE, without_dates};
 use crate::support::system::raise_limit;
-use waterwheel::http::{Limits, Report, Request, Responded, Result, Server, StatusCode};
-use waterwheel::runtime::{
-    Runtime, block_on, descriptors, join, spawn, spawn_blocking, time::sleep, time::timeout,
-};
+use waterwheel::http::testing::TestClient;
+use waterwheel::http::{Limits, Report, Request, Responded, Result, Server, StatusCode, shared};
+use waterwheel::runtime::time::{self, pause, sleep, timeout};
+use waterwheel::runtime::{Runtime, block_on, descriptors, join, spawn, spawn_blocking};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 const LAST: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\nhere";
@@ -199,6 +199,119 @@ fn a_request_that_crosses_the_close_of_its_idle_connection_is_served() {
         );
         serving.await.unwrap().unwrap();
     });
+}
+
+#[test]
+fn a_connection_whose_answer_has_promised_more_has_a_moment_for_the_next_request() {
+    block_on(async {
+        pause();
+        let server = Server::builder().without_listener();
+        let handler = shared(async |request: Request<'_>| {
+            if request.path() != "/long" {
+                return handler(request).await;
+            }
+            // The head leaves before the server ends, and the body after that.
+            let ending = request.shutdown_signal();
+            let length = [("content-length", "4")];
+            let mut body = request.start(StatusCode::OK, length).await?;
+            body.write(b"he").await?;
+            body.flush().await?;
+            ending.wait().await;
+            sleep(Duration::from_millis(300)).await;
+            body.write(b"re").await?;
+            body.finish().await
+        });
+        let mut next = TestClient::of(&server, handler.clone());
+        let mut silent = TestClient::of(&server, handler);
+        let clients = async {
+            for client in [&mut next, &mut silent] {
+                client.send(b"GET /long HTTP/1.1\r\nhost: x\r\n\r\n").await;
+            }
+            for client in [&mut next, &mut silent] {
+                let answer = client.answer().await;
+                assert_eq!(answer.text(), "here");
+                assert!(!answer.headers.contains_key("connection"));
+            }
+            sleep(Duration::from_millis(60)).await;
+            next.send(GET).await;
+            let last = next.answer().await;
+            assert_eq!(last.headers["connection"], "close");
+            assert!(silent.read_to_end().await.is_empty());
+        };
+        let end = async {
+            sleep(Duration::from_millis(10)).await;
+            server.shutdown(DEADLINE).await
+        };
+        let start = time::Instant::now();
+        let ((), report) = join(clients, end).await;
+        // Not the whole grace. A second is for the client that reads its last answer.
+        assert!(start.elapsed() < Duration::from_secs(2));
+        assert_eq!(
+            (report.finished, report.idle, report.cut),
+            (2, 0, 0),
+            "{report}"
+        );
+    });
+}
+
+#[test]
+fn a_request_that_comes_while_the_thread_is_blocked_beyond_the_idle_time_is_served() {
+    let limits = Limits::default().with(|limits| {
+        limits.idle_duration_max = Duration::from_millis(100);
+    });
+    block_on(async {
+        let server = Server::builder().limits(limits).bind("127.0.0.1:0");
+        let server = Rc::new(server.unwrap());
+        let address = server.local_address();
+        let serving = spawn({
+            let server = server.clone();
+            async move { server.serve(handler).await }
+        });
+        let client = spawn_blocking(move || {
+            let mut client = asking(address, "/");
+            answer(&mut client);
+            client
+        });
+        let mut client = client.await.unwrap();
+        thread::sleep(Duration::from_millis(80));
+        client.write_all(GET).unwrap();
+        thread::sleep(Duration::from_millis(100));
+        let late = spawn_blocking(move || answer(&mut client));
+        assert!(late.await.unwrap().starts_with("HTTP/1.1 200"));
+        serving.abort();
+    });
+}
+
+#[test]
+fn answers_in_the_unready_time_announce_the_end_of_their_connections() {
+    let limits = Limits::default().with(|limits| {
+        limits.unready_duration = Duration::from_secs(30);
+    });
+    let server = Server::builder().limits(limits);
+    let server = server.stoppable("127.0.0.1:0", || handler).unwrap();
+    let address = server.local_address();
+    let pool: Vec<_> = (0..3)
+        .map(|_| {
+            let mut client = asking(address, "/");
+            let answer = answer(&mut client);
+            assert!(!answer.contains("connection: close"), "{answer}");
+            client
+        })
+        .collect();
+    server.stopper().stop();
+    let start = Instant::now();
+    while !answer(&mut asking(address, "/")).contains("connection: close") {
+        assert!(start.elapsed() < DEADLINE); // the server's thread has not seen it yet
+    }
+    // A proxy empties its pool by this, so that no request of it meets the close of an idle connection.
+    for mut client in pool {
+        client.write_all(GET).unwrap();
+        assert_eq!(rest(client), LAST);
+    }
+    assert_eq!(rest(asking(address, "/")), LAST);
+    server.stopper().cut();
+    let Report { idle, cut, .. } = server.join().unwrap();
+    assert_eq!((idle, cut), (0, 0));
 }
 
 #[test]

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use waterwheel::http::testing::{Answer, TestClient};
 use waterwheel::http::web::middleware::{Cors, Csrf, RateLimit, SecurityHeaders, csrf};
+use waterwheel::http::web::response::Response;
 use waterwheel::http::web::routes::Router;
 use waterwheel::http::{
-    ClientError, Handler, Method, Request, Responded, Result, Server, StatusCode,
+    ClientError, Handler, Limits, Method, Request, Responded, Result, Server, StatusCode, shared,
 };
 use waterwheel::runtime::time::{pause, sleep};
 
 use crate::support::runtime::run;
+use crate::support::server::TestServer;
 
 async fn hello(request: Request<'_>) -> Result<Responded> {
     request.respond(StatusCode::OK, "hello", ()).await
@@ -79,6 +81,161 @@ fn a_page_of_an_allowed_origin_may_read_the_answer_and_no_other() {
 }
 
 #[test]
+fn an_answer_for_any_origin_is_the_same_without_an_origin() {
+    // Fetch standard, 3.2.5: an answer without the field may be in a cache when a page asks for it.
+    run(async {
+        let any = || Cors::any().expose(["link"]).around(hello);
+        let fields = "access-control-allow-origin: *\naccess-control-expose-headers: link\n";
+        for asked in [&[][..], &[OTHER], &[("origin", "null")], &[PAGE, OTHER]] {
+            assert_eq!(ask(any(), "GET", asked).await, (200, fields.to_owned()));
+        }
+    });
+}
+
+#[test]
+fn a_proxy_may_split_the_field_of_a_preflight() {
+    run(async {
+        let rules = || cors().headers(["content-type", "x-mill"]).around(hello);
+        let asked = |names| ("access-control-request-headers", names);
+        let method = ("access-control-request-method", "POST");
+        let split = [PAGE, method, asked("content-type"), asked("x-mill")];
+        let (_, fields) = ask(rules(), "OPTIONS", &split).await;
+        let both = "access-control-allow-headers: content-type, x-mill\n";
+        assert!(fields.contains(both), "{fields}");
+        let split = [PAGE, method, asked("content-type"), asked("x-other")];
+        let (_, fields) = ask(rules(), "OPTIONS", &split).await;
+        assert!(!fields.contains("access-control-allow"), "{fields}");
+    });
+}
+
+#[test]
+fn a_page_of_the_internet_reaches_a_private_network_only_if_that_is_allowed() {
+    run(async {
+        let method = ("access-control-request-method", "GET");
+        let private = ("access-control-request-private-network", "true");
+        let open = || cors().private_network();
+        let allowed = "access-control-allow-private-network: true\n";
+        for (rules, fields, is_allowed) in [
+            (open(), &[PAGE, method, private][..], true),
+            (open(), &[PAGE, method], false),
+            (open(), &[OTHER, method, private], false),
+            (cors(), &[PAGE, method, private], false),
+        ] {
+            let (_, seen) = ask(rules.around(hello), "OPTIONS", fields).await;
+            assert_eq!(seen.contains(allowed), is_allowed, "{fields:?}: {seen}");
+            let varies = seen.contains("access-control-request-private-network");
+            assert!(varies, "{seen}");
+        }
+    });
+}
+
+#[test]
+fn a_text_that_no_browser_sends_as_an_origin_is_refused_when_the_rules_are_made() {
+    for origin in [
+        "",
+        "null",
+        "*",
+        "app.example.org",
+        "//app.example.org",
+        "https://",
+        "https://app.example.org/",
+        "https://app.example.org:443", // a browser leaves the port of the scheme out
+        "http://app.example.org:80",
+        "https://app.example.org:",
+        "https://app.example.org:0",
+        "https://app.example.org:08443",
+        "https://app.example.org:65536",
+        "https://app.example.org:port",
+        "https://*.example.org", // `Cors::matching` does this
+        "https://App.example.org",
+        "https://b\u{fc}cher.example", // xn--bcher-kva
+        "https://user@app.example.org",
+        "https://app.example.org?",
+        "https://app.example.org\\",
+        "https://[::1",
+        "https://[::1]x",
+        "https://::1",
+        "1ttps://app.example.org",
+    ] {
+        let refused = std::panic::catch_unwind(|| drop(Cors::of([origin])));
+        assert!(refused.is_err(), "{origin:?}");
+        let refused = std::panic::catch_unwind(|| drop(Csrf::new().trust([origin])));
+        assert!(refused.is_err(), "{origin:?}");
+    }
+    for origin in [
+        "https://app.example.org",
+        "https://app.example.org:8443",
+        "https://app.example.org:80",
+        "http://localhost:443",
+        "http://127.0.0.1:3000",
+        "http://[::1]:3000",
+        "https://xn--bcher-kva.example",
+        "https://app_1.example.org",
+        "chrome-extension://abcdefghijklmnop",
+    ] {
+        drop(Cors::of([origin]));
+        drop(Csrf::new().trust([origin]));
+    }
+}
+
+#[test]
+#[should_panic(expected = "any_header")]
+fn a_star_among_the_names_of_fields_is_refused() {
+    drop(Cors::any().headers(["*"]));
+}
+
+#[test]
+#[should_panic(expected = "with credentials")]
+fn a_star_among_the_exposed_fields_is_refused_with_credentials() {
+    // Fetch standard, 3.2.3: it is a name then.
+    drop(cors().expose(["*"]).credentials().around(hello));
+}
+
+#[test]
+fn answers_that_are_late_cached_or_of_another_layer_have_the_fields_of_cors() {
+    run(async {
+        pause();
+        let limits = Limits::default().with(|limits| {
+            limits.handler_duration_max = Some(Duration::from_secs(1));
+            limits.body_bytes_max = 4;
+        });
+        let server = Server::builder().limits(limits).without_listener();
+        let page = async |request: Request<'_>| match request.path() {
+            "/slow" => std::future::pending().await,
+            "/body" => {
+                request.bytes().await?;
+                request.respond(StatusCode::OK, "", ()).await
+            }
+            "/private" => Response::unauthorized("mill").send(request).await,
+            _ => Response::text("hello").with_etag("1").send(request).await,
+        };
+        let site = shared(cors().around(page));
+        for (method, path, more, status) in [
+            (Method::GET, "/", ("if-none-match", "\"1\""), 304),
+            (Method::HEAD, "/", ("x-a", "1"), 200),
+            (Method::GET, "/private", ("x-a", "1"), 401),
+            (Method::GET, "/slow", ("x-a", "1"), 503),
+        ] {
+            let mut client = TestClient::of(&server, site.clone());
+            let answer = client.request(&method, path, &[PAGE, more], b"").await;
+            assert_eq!(answer.status.as_u16(), status, "{path}");
+            let fields = fields_of(&answer);
+            let expected = "vary: origin\naccess-control-allow-origin: https://app.example.org\n";
+            assert!(fields.contains(expected), "{status} {path}: {fields}");
+        }
+        // A length that is too large is refused before there is a handler, and this one while it is read.
+        let mut client = TestClient::of(&server, site);
+        let head = format!("POST /body HTTP/1.1\r\nhost: x\r\norigin: {}\r\n", PAGE.1);
+        client
+            .send(head + "transfer-encoding: chunked\r\n\r\n8\r\ntoo much\r\n0\r\n\r\n")
+            .await;
+        let answer = client.answer().await;
+        assert_eq!(answer.status.as_u16(), 413);
+        assert_eq!(answer.headers["access-control-allow-origin"], PAGE.1);
+    });
+}
+
+#[test]
 fn errors_have_the_fields_of_cors_too() {
     run(async {
         let router = cors().around(Router::new().get("/there", async || "here"));
@@ -88,6 +245,26 @@ fn errors_have_the_fields_of_cors_too() {
             fields.contains("access-control-allow-origin: https://app.example.org"),
             "{fields}"
         );
+        let router = cors().around(Router::new().get("/", async || "here"));
+        let (status, fields) = ask(router, "PUT", &[PAGE]).await;
+        assert_eq!(status, 405);
+        assert!(fields.contains("allow: "), "{fields}");
+        assert!(
+            fields.contains("access-control-allow-origin: https://app.example.org"),
+            "{fields}"
+        );
+        let limited = cors().around(
+            RateLimit::new(1, Duration::from_secs(60))
+                .by(|_| Some(()))
+                .around(async |_: Request<'_>| -> Result<Responded> { panic!("on purpose") }),
+        );
+        let limited = shared(limited);
+        for status in [500, 429] {
+            let mut client = TestClient::new(limited.clone());
+            let answer = client.request(&Method::GET, "/", &[PAGE], b"").await;
+            assert_eq!(answer.status.as_u16(), status);
+            assert_eq!(answer.headers["access-control-allow-origin"], PAGE.1);
+        }
         let broken = cors()
             .around(async |_: Request<'_>| -> Result<Responded> { Err(std::fmt::Error.into()) });
         let (status, fields) = ask(broken, "GET", &[PAGE]).await;
@@ -101,7 +278,8 @@ fn errors_have_the_fields_of_cors_too() {
 
 #[test]
 fn a_preflight_is_answered_and_allows_what_all_of_its_fields_allow() {
-    let vary = "vary: origin, access-control-request-method, access-control-request-headers\n";
+    let vary = "vary: origin, access-control-request-method, access-control-request-headers, \
+        access-control-request-private-network\n";
     run(async {
         let rules = || {
             cors()
@@ -211,6 +389,28 @@ fn requests_that_another_site_causes_are_refused() {
                 "{method} {fields:?}"
             );
         }
+        // A proxy may add the port of the scheme to Host, or write it in capitals.
+        for (host, origin, status) in [
+            ("test:443", "https://test", 200),
+            ("test:80", "http://test", 200),
+            ("TEST", "https://test", 200),
+            ("test:80", "https://test", 403),
+            ("test:443", "http://test", 403),
+            ("test:444", "https://test", 403),
+            ("test", "https://test:444", 403),
+            ("test:8443", "https://test:8443", 200),
+            ("[::1]:443", "https://[::1]", 200),
+            ("[::1]", "https://[::1", 403),
+            ("test", "https://test.", 403),
+            ("test", "https://atest", 403),
+            ("test", "test", 403),
+        ] {
+            let mut client = TestClient::new(csrf(hello));
+            let head = format!("POST / HTTP/1.1\r\nhost: {host}\r\norigin: {origin}\r\n");
+            client.send(head + "content-length: 0\r\n\r\n").await;
+            let seen = client.answer().await.status.as_u16();
+            assert_eq!(seen, status, "{host} {origin}");
+        }
         let rules = || Csrf::new().trust(["https://app.example.org"]).around(hello);
         assert_eq!(
             ask(rules(), "POST", &[site("cross-site"), PAGE]).await.0,
@@ -230,6 +430,88 @@ fn requests_that_another_site_causes_are_refused() {
             200
         );
         assert_eq!(ask(hooks(), "POST", &[OTHER]).await.0, 403);
+    });
+}
+
+#[test]
+fn a_page_of_http_changes_nothing_behind_tls() {
+    // An attacker in the network can write such a page. Browsers of before 2023 send no Sec-Fetch-Site.
+    for (is_tls, scheme, status) in [
+        (true, "http", 403),
+        (true, "https", 200),
+        (false, "http", 200),
+        (false, "https", 200), // a proxy in front has TLS
+    ] {
+        let server = if is_tls {
+            TestServer::over_tls(Server::builder(), || csrf(hello))
+        } else {
+            TestServer::start_plain(Server::builder(), || csrf(hello))
+        };
+        let head = format!(
+            "POST / HTTP/1.1\r\nhost: mill.example\r\norigin: {scheme}://mill.example\r\n\
+             content-length: 0\r\nconnection: close\r\n\r\n"
+        );
+        let answer = server.exchange(&[head.as_bytes()]);
+        let expected = format!("HTTP/1.1 {status} ");
+        assert!(answer.starts_with(&expected), "{is_tls} {scheme}: {answer}");
+    }
+}
+
+#[test]
+fn a_page_of_another_site_opens_no_websocket() {
+    // The handshake is a GET, and a browser sends it with cookies to any site.
+    let handshake = [("upgrade", "websocket"), ("connection", "upgrade")];
+    let with = |more: &[(&'static str, &'static str)]| [&handshake[..], more].concat();
+    run(async {
+        for (fields, status) in [
+            (with(&[("sec-fetch-site", "cross-site")]), 403),
+            (with(&[("sec-fetch-site", "same-site")]), 403),
+            (with(&[("sec-fetch-site", "same-origin")]), 200),
+            (with(&[OTHER]), 403),
+            (with(&[("origin", "http://test")]), 200),
+            (with(&[]), 200),
+            (
+                vec![("upgrade", "WebSocket"), ("connection", "Upgrade"), OTHER],
+                403,
+            ),
+            (
+                vec![("upgrade", "h2c"), ("connection", "upgrade"), OTHER],
+                200,
+            ),
+        ] {
+            let (seen, _) = ask(csrf(hello), "GET", &fields).await;
+            assert_eq!(seen, status, "{fields:?}");
+        }
+        let trusting = Csrf::new().trust(["https://app.example.org"]).around(hello);
+        let page = with(&[PAGE, ("sec-fetch-site", "cross-site")]);
+        assert_eq!(ask(trusting, "GET", &page).await.0, 200);
+    });
+}
+
+#[test]
+fn the_pages_that_cors_and_csrf_both_name_may_change_something() {
+    run(async {
+        let site = || {
+            let site = Csrf::new().trust([PAGE.1]).around(hello);
+            cors().methods([Method::PUT]).around(site)
+        };
+        let asked = ("access-control-request-method", "PUT");
+        let cross = ("sec-fetch-site", "cross-site");
+        let (status, fields) = ask(site(), "OPTIONS", &[PAGE, cross, asked]).await;
+        assert_eq!(status, 204);
+        assert!(
+            fields.contains("access-control-allow-methods: PUT"),
+            "{fields}"
+        );
+        assert_eq!(ask(site(), "PUT", &[PAGE, cross]).await.0, 200);
+        // Only Cors allows this one. The page can read the refusal.
+        let other = ("origin", "http://localhost:3000");
+        let (status, fields) = ask(site(), "PUT", &[other, cross]).await;
+        assert_eq!(status, 403);
+        assert!(
+            fields.contains("access-control-allow-origin: http://localhost:3000"),
+            "{fields}"
+        );
     });
 }
 
@@ -287,6 +569,40 @@ fn careful_fields_are_on_each_answer_and_a_handler_replaces_them() {
             fields.contains("x-content-type-options: nosniff\n"),
             "{fields}"
         );
+    });
+}
+
+#[test]
+fn a_field_of_the_handlers_answer_takes_the_place_of_a_careful_one() {
+    // Two values of X-Frame-Options are undefined (RFC 7034, 2.3.2), two of Access-Control-Allow-Origin allow no page.
+    run(async {
+        let own = async |request: Request<'_>| {
+            let fields = [
+                ("X-Frame-Options", "DENY"),
+                ("access-control-allow-origin", "*"),
+                ("vary", "accept"),
+            ];
+            request.respond(StatusCode::OK, "", fields).await
+        };
+        let site = cors().around(SecurityHeaders::new().around(own));
+        let (_, fields) = ask(site, "GET", &[PAGE]).await;
+        assert!(!fields.contains("SAMEORIGIN"), "{fields}");
+        for (name, count) in [
+            ("x-frame-options", 1),
+            ("access-control-allow-origin", 1),
+            ("vary", 2),
+            ("nosniff", 1),
+        ] {
+            let seen = fields.to_lowercase().matches(name).count();
+            assert_eq!(seen, count, "{name}: {fields}");
+        }
+        // The inner one of two, too.
+        let inner = SecurityHeaders::new()
+            .set("x-frame-options", "DENY")
+            .around(hello);
+        let (_, fields) = ask(SecurityHeaders::new().around(inner), "GET", &[]).await;
+        assert_eq!(fields.matches("x-frame-options").count(), 1, "{fields}");
+        assert!(fields.contains("x-frame-options: DENY"), "{fields}");
     });
 }
 
@@ -358,10 +674,37 @@ fn a_refused_client_learns_when_to_come_back() {
         sleep(Duration::from_millis(500)).await;
         let refused = ask().await;
         assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
-        assert_eq!(refused.headers["retry-after"], "30");
+        let waits: Vec<_> = refused.headers.get_all("retry-after").iter().collect();
+        assert_eq!(waits, ["30"]);
         assert_eq!(refused.headers["ratelimit"], "\"default\";r=0;t=60");
         sleep(Duration::from_secs(30)).await;
         assert_eq!(ask().await.status, StatusCode::OK);
+    });
+}
+
+#[test]
+fn extreme_rates_and_times_limit_without_a_panic() {
+    run(async {
+        pause();
+        for (count, per, statuses) in [
+            (1, Duration::MAX, [200, 429, 429]),
+            (1, Duration::from_nanos(1), [200, 429, 429]),
+            (2, Duration::MAX, [200, 200, 429]),
+            (u32::MAX, Duration::from_nanos(1), [200, 200, 200]),
+            (u32::MAX, Duration::MAX, [200, 200, 200]),
+            (u32::MAX, Duration::from_secs(1), [200, 200, 200]),
+        ] {
+            let limit = RateLimit::new(count, per).by(|_| Some(())).report();
+            let mut client = TestClient::new(limit.around(hello));
+            for status in statuses {
+                let answer = client.get("/").await;
+                assert_eq!(answer.status.as_u16(), status, "{count} in {per:?}");
+                let wait = answer.headers.get("retry-after");
+                let wait = wait.map(|wait| wait.to_str().unwrap().parse::<u64>().unwrap());
+                assert_eq!(wait.is_some(), status == 429);
+                assert!(wait.is_none_or(|wait| wait >= 1), "{wait:?}");
+            }
+        }
     });
 }
 

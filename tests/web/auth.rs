@@ -38,7 +38,10 @@ fn check(handler: impl Handler, rows: &[(&str, u16, &str, &str)]) {
 #[test]
 fn basic_lets_only_known_users_in() {
     let verify = async |who: Credentials| {
-        let is_known = who.is("A", "b:c");
+        let is_known = who.is("A", "b:c")
+            || who.is("\u{e4}\\", "p\u{e4}\u{df}")
+            || who.name.starts_with(['A']) && who.name.len() > 1
+            || who.password.ends_with('\n');
         Ok(is_known.then_some(User(who.name)))
     };
     let challenge = "Basic realm=\"the \\\"mill\\\"\", charset=\"UTF-8\"";
@@ -50,6 +53,21 @@ fn basic_lets_only_known_users_in() {
         ("authorization: Basic QTpiOmQ=\r\n", 401, challenge, text),
         ("authorization: Basic QQ==\r\n", 401, challenge, text), // no colon
         ("authorization: Bearer QTpiOmM=\r\n", 401, challenge, text),
+        ("authorization: Basic QTpiOmM\r\n", 401, challenge, text), // no padding
+        ("authorization: Basic Q Tpi\r\n", 401, challenge, text),
+        ("authorization: Basic\r\n", 401, challenge, text),
+        ("authorization: Basic w6RcOnDDpMOf\r\n", 200, "", "\u{e4}\\"), // a password in UTF-8
+        ("authorization: Basic 5Do=\r\n", 401, challenge, text),        // Latin-1
+        // RFC 7617, 2: no control characters. Each of these would be `A`, as a log shows it.
+        ("authorization: Basic QQA6Yjpj\r\n", 401, challenge, text), // A NUL
+        ("authorization: Basic QQo6Yjpj\r\n", 401, challenge, text), // A LF
+        ("authorization: Basic QTpiOmMK\r\n", 401, challenge, text), // LF in the password
+        (
+            "authorization: Basic QcKFOmI6Yw==\r\n",
+            401,
+            challenge,
+            text,
+        ), // A NEL
         (
             "authorization: Basic QTpiOmM=\r\nauthorization: Basic QTpiOmM=\r\n",
             401,

@@ -12,6 +12,7 @@ mod cgi;
 mod compress;
 mod error_responses;
 mod files;
+mod health;
 mod inspect;
 mod nesting;
 mod proxy;

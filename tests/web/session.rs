@@ -1,12 +1,18 @@
 //! Sessions and flash messages: their cookies, their ends, and requests at the same time.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
 use waterwheel::http::testing::{Answer, TestClient};
+use waterwheel::http::web::middleware::time_limit;
 use waterwheel::http::web::response::Response;
-use waterwheel::http::web::session::{ClientSession, Key, MemoryStore, Sessions};
-use waterwheel::http::{Handler, Method, Request, Responded, Result, Server, StatusCode};
+use waterwheel::http::web::session::{
+    Changes, ClientSession, Key, MemoryStore, SameSite, SessionStore, Sessions, Values,
+};
+use waterwheel::http::{
+    ClientError, Handler, Method, Request, Responded, Result, Server, StatusCode,
+};
 use waterwheel::runtime::sync::Notify;
 use waterwheel::runtime::time::{pause, sleep};
 use waterwheel::runtime::{block_on, join};
@@ -32,6 +38,15 @@ async fn app(request: Request<'_>) -> Result<Responded> {
             sleep(Duration::from_secs(5)).await;
             session.rotate()?;
             session.insert("user", "bert")?;
+        }
+        "/broken" => {
+            session.insert("user", "carl")?;
+            return Err(ClientError::new(StatusCode::CONFLICT, "not now").into());
+        }
+        "/two-flashes" => {
+            session.flash("info", "one")?;
+            sleep(Duration::from_secs(5)).await;
+            session.flash("info", "two")?;
         }
         "/large" => session.insert("large", "x".repeat(5000))?,
         "/flash" => {
@@ -331,5 +346,370 @@ fn save_writes_the_session_before_the_handler_ends() {
         };
         let browser = Browser::new(Sessions::in_store(store).around(handler));
         join(browser.get_with("/", ""), seen.notified()).await;
+    });
+}
+
+#[test]
+fn a_cookie_that_browsers_take_only_with_secure_has_it() {
+    // draft-ietf-httpbis-rfc6265bis, 5.7: without Secure, a browser drops these without a word.
+    block_on(async {
+        let sessions = || Sessions::in_store(MemoryStore::new(3));
+        for (sessions, is_secure) in [
+            (sessions(), false),
+            (sessions().name("__Host-mill"), true),
+            (sessions().name("__Secure-mill"), true),
+            (sessions().name("__HOST-mill"), true),
+            (sessions().name("Host-mill"), false),
+            (sessions().same_site(SameSite::None), true),
+            (sessions().secure(true), true),
+        ] {
+            let browser = Browser::new(sessions.around(app));
+            for path in ["/login", "/logout"] {
+                let field = set_cookie(&browser.get_with(path, "").await).unwrap();
+                assert_eq!(field.contains("; Secure"), is_secure, "{field}");
+            }
+        }
+    });
+    for sessions in [
+        Sessions::in_store(MemoryStore::new(3)).name("__Host-mill"),
+        Sessions::in_store(MemoryStore::new(3)).same_site(SameSite::None),
+    ] {
+        let contradiction = AssertUnwindSafe(|| drop(sessions.secure(false).around(app)));
+        assert!(catch_unwind(contradiction).is_err());
+    }
+}
+
+#[test]
+fn a_cache_keeps_the_page_of_one_client_for_no_other() {
+    // CVE-2023-30861 of Flask: a renewed cookie in a cached answer.
+    block_on(async {
+        let vary = |answer: &Answer| {
+            let fields = answer.headers.get_all("vary").iter();
+            fields
+                .map(|field| field.to_str().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        };
+        let (_, mut browser) = stored();
+        for path in ["/", "/count", "/login", "/logout", "/broken"] {
+            let answer = browser.get_with(path, "").await;
+            assert_eq!(vary(&answer), ["cookie"], "{path}");
+        }
+        browser.get("/login").await;
+        assert_eq!(
+            vary(&browser.get_with("/", &browser.cookie).await),
+            ["cookie"]
+        );
+        // A handler that looks at no session, and a cookie of which half of the time is over.
+        let blind = async |request: Request<'_>| request.respond(StatusCode::OK, "", ()).await;
+        let key = || Key::from(&[7; 64]);
+        let mut short = Browser::new(Sessions::in_cookie(key()).timeout(minutes(1)).around(app));
+        short.get("/login").await;
+        let long = Browser::new(
+            Sessions::in_cookie(key())
+                .timeout(minutes(60))
+                .around(blind),
+        );
+        let answer = long.get_with("/", &short.cookie).await;
+        assert!(set_cookie(&answer).is_some());
+        assert_eq!(vary(&answer), ["cookie"]);
+        assert_eq!(vary(&long.get_with("/", "").await), [""; 0]);
+    });
+}
+
+fn minutes(count: u64) -> Duration {
+    Duration::from_secs(count * 60)
+}
+
+#[test]
+fn a_session_without_an_end_has_none() {
+    block_on(async {
+        pause();
+        let in_store = Sessions::in_store(MemoryStore::new(3)).timeout(Duration::MAX);
+        let mut browser = Browser::new(in_store.around(app));
+        browser.get("/login").await;
+        sleep(minutes(60 * 24 * 365)).await;
+        assert_eq!(browser.get("/").await, "anna 0 false");
+        let in_cookie = Sessions::in_cookie(Key::from(&[7; 64])).timeout(Duration::MAX);
+        let mut browser = Browser::new(in_cookie.around(app));
+        browser.get("/login").await;
+        assert_eq!(browser.get("/").await, "anna 0 false");
+    });
+}
+
+#[test]
+fn a_cookie_that_has_grown_too_long_stays_without_a_renewal() {
+    block_on(async {
+        let key = || Key::from(&[7; 64]);
+        let fill = async |request: Request<'_>| {
+            let session = ClientSession::of(&request)?;
+            if request.path() == "/fill" {
+                // As much as there is room for.
+                let (mut fits, mut too_long) = (0, 4096);
+                while fits + 1 < too_long {
+                    let len = usize::midpoint(fits, too_long);
+                    match session.insert("a", "x".repeat(len)) {
+                        Ok(()) => fits = len,
+                        Err(_) => too_long = len,
+                    }
+                }
+            }
+            let text: Option<String> = session.get("a")?;
+            let len = text.map_or(0, |text| text.len());
+            request.respond(StatusCode::OK, len.to_string(), ()).await
+        };
+        let before = Sessions::in_cookie(key()).timeout(minutes(1)).around(fill);
+        let mut before = Browser::new(before);
+        let len = before.get("/fill").await;
+        assert!(len.parse::<usize>().unwrap() > 2000, "{len}");
+        // The renewed one would have `Secure`, too.
+        let after = Sessions::in_cookie(key()).timeout(minutes(60)).secure(true);
+        let after = Browser::new(after.around(fill));
+        let answer = after.get_with("/", &before.cookie).await;
+        assert_eq!((answer.status, answer.text()), (StatusCode::OK, len));
+    });
+}
+
+#[test]
+fn a_cookie_of_another_path_or_domain_hides_no_session() {
+    block_on(async {
+        for is_stored in [true, false] {
+            let (first, second);
+            if is_stored {
+                let mut browser = Browser::new(Sessions::in_store(MemoryStore::new(9)).around(app));
+                browser.get("/login").await;
+                first = browser
+                    .get_with("/", &format!("session=x; session=; {}", browser.cookie))
+                    .await;
+                let many = "session=0; ".repeat(100);
+                second = browser
+                    .get_with("/", &format!("{many}{}", browser.cookie))
+                    .await;
+            } else {
+                let mut browser =
+                    Browser::new(Sessions::in_cookie(Key::from(&[7; 64])).around(app));
+                browser.get("/login").await;
+                first = browser
+                    .get_with("/", &format!("session=x; session=; {}", browser.cookie))
+                    .await;
+                let many = "session=0; ".repeat(100);
+                second = browser
+                    .get_with("/", &format!("{many}{}", browser.cookie))
+                    .await;
+            }
+            assert_eq!(first.text(), "anna 0 false");
+            // Not without end: each one costs a look into the store.
+            assert_eq!(second.text(), " 0 false");
+        }
+    });
+}
+
+#[test]
+fn a_cookie_that_is_cut_or_of_other_bytes_is_no_session() {
+    block_on(async {
+        for is_signed in [false, true] {
+            let sessions = Sessions::in_cookie(Key::from(&[7; 64]));
+            let sessions = if is_signed {
+                sessions.signed()
+            } else {
+                sessions
+            };
+            let mut browser = Browser::new(sessions.around(app));
+            browser.get("/login").await;
+            let good = browser.cookie.clone();
+            for at in "session=".len()..good.len() {
+                let cut = browser.get_with("/", &good[..at]).await;
+                assert_eq!(cut.text(), " 0 false", "{at}");
+                let foreign = format!("{}\u{e4}\u{1f33e}{}", &good[..at], &good[at..]);
+                let foreign = browser.get_with("/", &foreign).await;
+                assert_eq!(foreign.text(), " 0 false", "{at}");
+            }
+            let huge = format!("session={}", "A".repeat(7000));
+            assert_eq!(browser.get_with("/", &huge).await.text(), " 0 false");
+        }
+        let (_, browser) = stored();
+        let huge = format!("session={}", "a".repeat(7000));
+        assert_eq!(browser.get_with("/", &huge).await.text(), " 0 false");
+    });
+}
+
+#[test]
+fn an_error_of_the_handler_keeps_the_session_and_its_cookie() {
+    block_on(async {
+        let (_, browser) = stored();
+        let answer = browser.get_with("/broken", "").await;
+        assert_eq!(answer.status, StatusCode::CONFLICT);
+        let cookie = set_cookie(&answer).unwrap();
+        let cookie = cookie.split(';').next().unwrap();
+        assert_eq!(browser.get_with("/", cookie).await.text(), "carl 0 false");
+    });
+}
+
+#[test]
+fn messages_of_requests_at_the_same_time_are_all_shown() {
+    block_on(async {
+        pause();
+        let (_, mut browser) = stored();
+        browser.get("/count").await;
+        let cookie = browser.cookie.clone();
+        join(
+            browser.get_with("/two-flashes", &cookie),
+            browser.get_with("/flash", &cookie),
+        )
+        .await;
+        let shown = browser.get("/flashes").await;
+        let mut shown: Vec<_> = shown.split(',').collect();
+        shown.sort_unstable();
+        assert_eq!(shown, ["ground", "no rye", "one", "two"]);
+        // A message that is added while another page shows the earlier ones comes on the next page.
+        browser.get("/flash").await;
+        let cookie = browser.cookie.clone();
+        join(browser.get_with("/two-flashes", &cookie), async {
+            sleep(Duration::from_secs(1)).await;
+            let shown = browser.get_with("/flashes", &cookie).await;
+            assert_eq!(shown.text(), "ground,no rye");
+        })
+        .await;
+        assert_eq!(browser.get("/flashes").await, "one,two");
+        assert_eq!(browser.get("/flashes").await, "");
+    });
+}
+
+#[test]
+fn a_session_ends_at_its_lifetime_however_often_it_is_used() {
+    let lifetime = minutes(60 * 8);
+    block_on(async {
+        // The clock of the lifetime is that of the system, so these are far beyond it, or far within.
+        for (lifetime, then) in [(lifetime, "anna 1 false"), (Duration::ZERO, " 0 false")] {
+            let store = MemoryStore::new(3);
+            let stored = Sessions::in_store(store.clone()).lifetime(lifetime);
+            let mut stored = Browser::new(stored.around(app));
+            let sealed = Sessions::in_cookie(Key::from(&[7; 64])).lifetime(lifetime);
+            let mut sealed = Browser::new(sealed.around(app));
+            stored.get("/login").await;
+            sealed.get("/login").await;
+            stored.get("/count").await;
+            sealed.get("/count").await;
+            assert_eq!(stored.get("/").await, then);
+            assert_eq!(sealed.get("/").await, then);
+            assert!(store.len() <= 1);
+        }
+    });
+}
+
+/// A store in which each change takes a second.
+struct Slow(MemoryStore);
+
+impl SessionStore for Slow {
+    async fn load(&self, id: &str, timeout: Duration) -> Result<Option<Values>> {
+        self.0.load(id, timeout).await
+    }
+
+    async fn create(&self, id: &str, values: &Values, timeout: Duration) -> Result<()> {
+        sleep(Duration::from_secs(1)).await;
+        self.0.create(id, values, timeout).await
+    }
+
+    async fn update(&self, id: &str, changes: &Changes, timeout: Duration) -> Result<bool> {
+        sleep(Duration::from_secs(1)).await;
+        self.0.update(id, changes, timeout).await
+    }
+
+    async fn remove(&self, id: &str) -> Result<bool> {
+        sleep(Duration::from_secs(1)).await;
+        self.0.remove(id).await
+    }
+}
+
+#[test]
+fn a_client_has_no_answer_before_a_slow_store_has_its_session() {
+    block_on(async {
+        pause();
+        let store = MemoryStore::new(3);
+        let mut browser = Browser::new(Sessions::in_store(Slow(store.clone())).around(app));
+        let answer = browser.get_with("/login", "").await;
+        assert_eq!(store.len(), 1);
+        // As after a redirect.
+        let cookie = set_cookie(&answer).unwrap();
+        cookie
+            .split(';')
+            .next()
+            .unwrap()
+            .clone_into(&mut browser.cookie);
+        assert_eq!(browser.get("/").await, "anna 0 false");
+        assert_eq!(browser.get("/count").await, "anna 1 false");
+        assert_eq!(browser.get("/").await, "anna 1 false");
+        // A store that is too slow is a handler that is too slow.
+        let slow = Sessions::in_store(Slow(store.clone())).around(app);
+        let limited = time_limit(Duration::from_millis(500), slow);
+        let answer = Browser::new(limited)
+            .get_with("/count", &browser.cookie)
+            .await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    });
+}
+
+/// A store whose calls fail in turn: each with its number.
+#[derive(Clone)]
+struct Failing {
+    inner: MemoryStore,
+    fails_at: &'static str,
+}
+
+impl Failing {
+    fn look(&self, call: &str) -> Result<()> {
+        if call == self.fails_at {
+            return Err(std::io::Error::other("the database is gone").into());
+        }
+        Ok(())
+    }
+}
+
+impl SessionStore for Failing {
+    async fn load(&self, id: &str, timeout: Duration) -> Result<Option<Values>> {
+        self.look("load")?;
+        self.inner.load(id, timeout).await
+    }
+
+    async fn create(&self, id: &str, values: &Values, timeout: Duration) -> Result<()> {
+        self.look("create")?;
+        self.inner.create(id, values, timeout).await
+    }
+
+    async fn update(&self, id: &str, changes: &Changes, timeout: Duration) -> Result<bool> {
+        self.look("update")?;
+        self.inner.update(id, changes, timeout).await
+    }
+
+    async fn remove(&self, id: &str) -> Result<bool> {
+        self.look("remove")?;
+        self.inner.remove(id).await
+    }
+}
+
+#[test]
+fn a_store_that_fails_makes_the_answer_500_and_sends_no_cookie() {
+    block_on(async {
+        let inner = MemoryStore::new(9);
+        let mut good = Browser::new(Sessions::in_store(inner.clone()).around(app));
+        good.get("/count").await;
+        let known = good.cookie.clone();
+        for (fails_at, path, cookie) in [
+            ("load", "/", known.as_str()),
+            ("create", "/count", ""),
+            ("update", "/count", known.as_str()),
+            ("remove", "/login", known.as_str()),
+        ] {
+            let inner = inner.clone();
+            let failing = Sessions::in_store(Failing { inner, fails_at }).around(app);
+            let answer = Browser::new(failing).get_with(path, cookie).await;
+            assert_eq!(answer.status.as_u16(), 500, "{fails_at}");
+            assert_eq!(set_cookie(&answer), None, "{fails_at}");
+            assert!(!answer.text().contains("database"), "{}", answer.text());
+            assert_eq!(
+                good.get_with("/", &known).await.text(),
+                " 1 false",
+                "{fails_at}"
+            );
+        }
     });
 }

@@ -119,6 +119,8 @@ pub(crate) struct Buffers {
     has_body: bool,
     body: RefCell<BodyState>,
     output: RefCell<Output>,
+    /// True if a complete answer stays in the queue while its handler waits.
+    is_held: Cell<bool>,
     /// The values that middleware has handed on.
     extensions: Extensions,
     /// The receiver of the stream, if the answer promises it.
@@ -383,6 +385,16 @@ impl Buffers {
     #[inline]
     pub(crate) fn set_answer(&self, state: AnswerState) {
         self.answer.set(state);
+    }
+
+    /// Returns true if a complete answer stays in the queue while its handler waits.
+    pub(crate) fn is_held(&self) -> bool {
+        self.is_held.get()
+    }
+
+    #[cfg(feature = "sessions")]
+    pub(crate) fn set_held(&self, is_held: bool) {
+        self.is_held.set(is_held);
     }
 
     /// Makes the answer one that promises the stream.

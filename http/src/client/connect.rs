@@ -1,11 +1,15 @@
 //! Opening a connection: by name, to a Unix socket, or by a function of the application; then TLS.
 
+#[cfg(not(feature = "tls-core"))]
+use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
+#[cfg(feature = "tls-core")]
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
@@ -65,6 +69,8 @@ pub(super) async fn connect(
 }
 
 async fn open(options: &ClientOptions, origin: &Origin, uri: &Uri) -> Result<Link, RequestError> {
+    // Before the connection, so that a dead server does not hide what is missing here.
+    let encryption = encryption(options, origin)?;
     let cannot = |error| RequestError::of(RequestErrorKind::Connect, error);
     let (io, peer): (Box<dyn Io>, _) = match &options.route {
         Dial::ByName => {
@@ -84,10 +90,9 @@ async fn open(options: &ClientOptions, origin: &Origin, uri: &Uri) -> Result<Lin
         }
         Dial::Hook(connect) => (connect(uri).await.map_err(cannot)?, None),
     };
-    let io = if origin.is_tls {
-        encrypt(options, origin, io).await?
-    } else {
-        io
+    let io = match encryption {
+        Some(encryption) => encrypt(encryption, origin, io).await?,
+        None => io,
     };
     Ok(Link {
         io,
@@ -96,27 +101,51 @@ async fn open(options: &ClientOptions, origin: &Origin, uri: &Uri) -> Result<Lin
     })
 }
 
+/// The configuration of a connection of TLS.
+#[cfg(feature = "tls-core")]
+type Encryption = Arc<rustls::ClientConfig>;
+/// There is none without the feature.
+#[cfg(not(feature = "tls-core"))]
+type Encryption = Infallible;
+
+/// Returns the configuration for an origin of https, and `None` for one of http.
+#[cfg_attr(
+    not(feature = "tls-core"),
+    expect(unused_variables, reason = "used with the feature")
+)]
+fn encryption(
+    options: &ClientOptions,
+    origin: &Origin,
+) -> Result<Option<Encryption>, RequestError> {
+    if !origin.is_tls {
+        return Ok(None);
+    }
+    #[cfg(feature = "tls-core")]
+    let (config, text) = (options.tls.clone(), "an https URI needs ClientBuilder::tls");
+    #[cfg(not(feature = "tls-core"))]
+    let (config, text) = (None::<Encryption>, "an https URI needs the feature `tls`");
+    match config {
+        Some(config) => Ok(Some(config)),
+        None => Err(RequestError::with(RequestErrorKind::Request, text)),
+    }
+}
+
 #[cfg(feature = "tls-core")]
 async fn encrypt(
-    options: &ClientOptions,
+    config: Encryption,
     origin: &Origin,
     io: Box<dyn Io>,
 ) -> Result<Box<dyn Io>, RequestError> {
-    let Some(config) = &options.tls else {
-        let text = "an https URI needs ClientBuilder::tls";
-        return Err(RequestError::with(RequestErrorKind::Request, text));
-    };
-    let stream = super::tls::handshake(config, origin.authority.host(), io).await?;
+    let stream = super::tls::handshake(&config, origin.authority.host(), io).await?;
     Ok(Box::new(stream))
 }
 
 #[cfg(not(feature = "tls-core"))]
 #[expect(clippy::unused_async, reason = "it waits with the feature")]
 async fn encrypt(
-    _: &ClientOptions,
+    none: Encryption,
     _: &Origin,
     _: Box<dyn Io>,
 ) -> Result<Box<dyn Io>, RequestError> {
-    let text = "an https URI needs the feature `tls`";
-    Err(RequestError::with(RequestErrorKind::Request, text))
+    match none {}
 }

@@ -437,8 +437,7 @@ impl<T: Io> Connection<T> {
     pub(super) fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<ControlFlow<()>> {
         let (shared, id) = self.place();
         let now = Instant::of_turn();
-        let is_closing = shared.is_closing();
-        if is_closing && shared.stage.get() == Stage::Cutting {
+        if shared.stage.get() == Stage::Cutting {
             return Poll::Ready(ControlFlow::Break(()));
         }
         // `prepare_to_wait` leaves the buffers here only with a part of a head in them.
@@ -447,7 +446,8 @@ impl<T: Io> Connection<T> {
             shared.connections.wait_within_head(id, now, cx.waker())
         } else {
             let wait = shared.connections.wait(id, now, cx.waker());
-            if (wait.is_leaving || is_closing)
+            // Not because of the end alone: an answer may have promised that the connection stays.
+            if (wait.is_leaving || shared.pressed.get())
                 && let Some(poll) = self.poll_leave(wait.is_leaving, cx)
             {
                 return poll;
@@ -473,8 +473,11 @@ impl<T: Io> Connection<T> {
             return ControlFlow::Continue(());
         }
         self.end_without_waiting(cx);
-        self.shared.counters.idle_timeouts.one();
-        log::timed_out(self.peer_address(), "a request");
+        // The moment of one that has promised to stay is no time of an idle client.
+        if !self.shared.connections.has_promised(self.id) {
+            self.shared.counters.idle_timeouts.one();
+            log::timed_out(self.peer_address(), "a request");
+        }
         ControlFlow::Break(())
     }
 
@@ -492,7 +495,8 @@ impl<T: Io> Connection<T> {
             cx.waker().wake_by_ref();
             return Some(Poll::Pending);
         }
-        if is_asked && shared.stage.get() != Stage::Open {
+        let is_ending = shared.stage.get() != Stage::Open;
+        if is_asked && is_ending && !shared.connections.has_promised(id) {
             shared.counters.dismissed.one();
         }
         self.end_without_waiting(cx);

@@ -160,7 +160,9 @@ impl<T: Io> Connection<T> {
         };
         // A stall that was known before has been reported to the handler's own write.
         let is_known = exchange.is_stalled();
-        let _flushed = exchange.poll_flush(cx); // the handler's next write meets an error again
+        if !exchange.is_held() {
+            let _flushed = exchange.poll_flush(cx); // the handler's next write meets an error again
+        }
         if exchange.is_stalled() && !is_known {
             // No write of the handler waits, so the handler would not learn of it.
             reasons::client_gone();

@@ -248,6 +248,14 @@ impl Exchange<'_> {
         named.next().map(|(_, value)| value.to_owned())
     }
 
+    /// Removes the added Set-Cookie field of this name.
+    #[cfg(feature = "sessions")]
+    pub(crate) fn remove_cookie(&self, name: &str) {
+        let start = format!("set-cookie: {name}=");
+        let is_named = |line: &[u8]| line.starts_with(start.as_bytes());
+        self.with_added(|lines| encode::remove_added(lines, is_named));
+    }
+
     /// Calls `f` with the field lines that are added to the next head.
     pub(crate) fn with_added<T>(&self, f: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         f(self.buffers.output().added())
@@ -363,11 +371,46 @@ impl Exchange<'_> {
         self.buffers.output().retract()
     }
 
+    /// Returns true if a complete answer stays in the queue while its handler waits.
+    pub(crate) fn is_held(&self) -> bool {
+        self.buffers.is_held()
+    }
+
     /// Queues 100 if the client waits for it, and if the answer has not begun.
     pub(super) fn queue_continue(&self) {
         let owed = self.buffers.body().take_owed_continue();
         if owed && self.buffers.answer() == AnswerState::Awaited {
             self.buffers.output().queue(encode::CONTINUE);
+        }
+    }
+}
+
+/// A complete answer that stays in the queue while middleware still works on it. Its drop takes the answer back, if no
+/// byte of it has been written, so that an error or no answer takes its place.
+#[cfg(feature = "sessions")]
+pub(crate) struct HeldAnswer<'c>(Exchange<'c>);
+
+#[cfg(feature = "sessions")]
+impl<'c> HeldAnswer<'c> {
+    pub(crate) fn new(exchange: Exchange<'c>) -> Self {
+        exchange.buffers.set_held(true);
+        Self(exchange)
+    }
+
+    /// Lets the answer go.
+    pub(crate) fn release(self) {
+        self.0.buffers.set_held(false);
+    }
+}
+
+#[cfg(feature = "sessions")]
+impl Drop for HeldAnswer<'_> {
+    fn drop(&mut self) {
+        // A released answer is not held.
+        let was_held = self.0.is_held();
+        self.0.buffers.set_held(false);
+        if was_held && self.0.answer() == AnswerState::Complete && self.0.retract() {
+            self.0.set_answer(AnswerState::Awaited);
         }
     }
 }

@@ -337,7 +337,9 @@ impl<'c> Request<'c> {
     /// Adds a field to the answer, before the answer is made. This handler, another handler, or the server
     /// after an error may make it. Middleware uses this.
     ///
-    /// Interim answers do not have the field.
+    /// Interim answers do not have the field. If the answer of the handler has a field of that name, both are sent. But a
+    /// field of which browsers take one value, such as X-Frame-Options or Access-Control-Allow-Origin, is then the
+    /// handler's alone.
     ///
     /// # Errors
     ///
@@ -397,11 +399,13 @@ impl<'c> Request<'c> {
     /// Adds a Set-Cookie field to the answer, in place of the added one of this name.
     #[cfg(feature = "sessions")]
     pub(crate) fn replace_cookie(&self, name: &str, field: &str) -> Result<()> {
-        let start = format!("set-cookie: {name}=");
-        let is_named = |line: &[u8]| line.starts_with(start.as_bytes());
-        self.exchange
-            .with_added(|lines| encode::remove_added(lines, is_named));
+        self.exchange.remove_cookie(name);
         self.add_header("set-cookie", field)
+    }
+
+    #[cfg(feature = "sessions")]
+    pub(crate) fn exchange(&self) -> Exchange<'c> {
+        self.exchange
     }
 
     /// Returns the value of the first [added](Self::add_header) field of that name (in any case), if it is

@@ -100,7 +100,9 @@ pub(crate) fn push_head(
     let start = out.len();
     push_status_line(out, status);
     let line_bytes = out.len() - start;
-    out.extend_from_slice(own.added);
+    if !own.added.is_empty() {
+        push_added_beside(out, own.added, headers);
+    }
     let mut head = Writer {
         out,
         start,
@@ -121,6 +123,38 @@ pub(crate) fn push_head(
     }
     Ok(decided)
 }
+
+/// Writes the added lines, but for those in whose place a handler has a field of its own.
+#[inline(never)]
+fn push_added_beside(out: &mut Vec<u8>, added: &[u8], headers: &impl AnswerHeaders) {
+    for line in added.split_inclusive(|byte| *byte == b'\n') {
+        let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+        let has_one = || {
+            let differs = |own: &[u8]| !own.eq_ignore_ascii_case(name);
+            let look = |own: &[u8], _: &[u8]| differs(own).then_some(()).ok_or(());
+            headers.try_for_each(look).is_err()
+        };
+        let is_once = |once: &&str| name.eq_ignore_ascii_case(once.as_bytes());
+        if !ONCE.iter().any(is_once) || !has_one() {
+            out.extend_from_slice(line);
+        }
+    }
+}
+
+/// Fields of which browsers take one value. Two lines of one name contradict each other.
+const ONCE: &[&str] = &[
+    "access-control-allow-credentials",
+    "access-control-allow-origin",
+    "content-security-policy",
+    "cross-origin-embedder-policy",
+    "cross-origin-opener-policy",
+    "cross-origin-resource-policy",
+    "permissions-policy",
+    "referrer-policy",
+    "strict-transport-security",
+    "x-content-type-options",
+    "x-frame-options",
+];
 
 /// Writes a whole answer of one line of text, after which the connection closes. `method` is
 /// that of the request, as far as it is known: HEAD gets no text.

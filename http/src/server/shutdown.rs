@@ -4,11 +4,11 @@
 //!
 //! ```text
 //!  shutdown(grace)
-//!   1. draining: answers have `Connection: close` from now on
+//!   1. draining: answers have `Connection: close` from now on, or since the begin of the unready time
 //!   2. the accept loop empties the queue, then the listeners close; if there is no room, connections
 //!      without a request give way; if no loop runs, or after half of the grace, each client in the
 //!      queue receives 503
-//!   3. connections without a request close after a moment
+//!   3. connections without a request close after a moment, also those that become idle later
 //!   4. waits for all others, until the grace is over or a Stopper cuts
 //!   5. cuts the rest
 //! ```
@@ -109,7 +109,7 @@ impl Server {
         let refused_before = self.shared.connections.refused();
         self.enter(Stage::Draining);
         // Lingering connections have less time from now on, so their tasks must look again.
-        self.shared.connections.hurry();
+        self.shared.connections.begin_end();
         let dismissed = &self.shared.counters.dismissed;
         let dismissed_before = dismissed.get();
         let calm = async {
@@ -365,6 +365,8 @@ impl Server {
         let limits = &self.shared.limits;
         // Without a delay, the shutdown begins in this poll.
         if !limits.unready_duration.is_zero() {
+            // A proxy's pool empties meanwhile, so that few of its requests can meet the close of an idle connection.
+            self.shared.is_unready.set(true);
             let unready = sleep(limits.unready_duration);
             race(unready, self.stopping.wanted(Wanted::Cut)).await;
         }

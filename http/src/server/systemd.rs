@@ -4,11 +4,15 @@
 
 use std::cell::Cell;
 use std::env;
+use std::ffi::OsStr;
 use std::fmt;
 use std::future::{Future, pending};
 use std::io;
 use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -24,13 +28,15 @@ const SEND_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Tells systemd about a server, for a unit with `Type=notify`, `Type=notify-reload` or `WatchdogSec=`.
 ///
-/// If no systemd listens, each message has no effect, so the same program runs by hand.
+/// If no systemd listens, each message has no effect, so the same program runs by hand. A clone sends to the same
+/// systemd, from any thread.
 ///
-/// | message | when [`during`](Self::during) sends it |
-/// |---|---|
-/// | `READY=1` | an accept loop waits for its first client |
-/// | `STOPPING=1` | the server is asked to end |
-/// | `WATCHDOG=1` | each half of `WatchdogSec=`, from the runtime's thread: a blocked thread sends none |
+/// | message | sent by | when |
+/// |---|---|---|
+/// | `READY=1` | [`during`](Self::during) | an accept loop waits for its first client |
+/// | `STOPPING=1` | [`during`](Self::during) | the server is asked to end |
+/// | `WATCHDOG=1` | [`during`](Self::during) | each half of `WatchdogSec=`, from the runtime's thread: a blocked thread sends none |
+/// | `RELOADING=1`, then `READY=1` | [`reload`](Self::reload), and a reload of certificates by `TlsReloader::with_systemd` | around the work |
 ///
 /// With [workers](crate::Builder::workers), each worker calls `during` with a value of its own. The first one that serves
 /// sends `READY=1`. systemd then receives signs of life while one worker runs, so it does not notice that another one
@@ -54,10 +60,17 @@ const SEND_PATIENCE: Duration = Duration::from_millis(100);
 /// })?;
 /// # std::io::Result::Ok(())
 /// ```
+#[derive(Clone)]
 pub struct Systemd {
+    channel: Arc<NotifyChannel>,
+    watchdog: Option<Duration>,
+}
+
+struct NotifyChannel {
     /// `None` if no systemd listens.
     socket: Option<UnixDatagram>,
-    watchdog: Option<Duration>,
+    /// True between READY and STOPPING. A reload before or after that is part of the start or the end.
+    is_serving: AtomicBool,
 }
 
 impl Systemd {
@@ -65,7 +78,8 @@ impl Systemd {
     ///
     /// # Errors
     ///
-    /// If there is a socket, and it cannot be reached or has an address of another kind.
+    /// If there is a socket, and it cannot be reached or has an address of another kind. An empty variable counts as
+    /// an absent one.
     ///
     /// # Examples
     ///
@@ -78,20 +92,30 @@ impl Systemd {
     pub fn from_env() -> io::Result<Self> {
         let variable = |name| env::var(name).ok();
         Self::new(
-            variable("NOTIFY_SOCKET").as_deref(),
+            env::var_os("NOTIFY_SOCKET").as_deref(),
             variable("WATCHDOG_USEC").as_deref(),
             variable("WATCHDOG_PID").as_deref(),
         )
     }
 
-    fn new(path: Option<&str>, usec: Option<&str>, pid: Option<&str>) -> io::Result<Self> {
+    /// Makes one for a socket, for tests in other modules.
+    #[cfg(all(test, feature = "tls"))]
+    pub(crate) fn connected(path: &str) -> io::Result<Self> {
+        Self::new(Some(path.as_ref()), None, None)
+    }
+
+    fn new(path: Option<&OsStr>, usec: Option<&str>, pid: Option<&str>) -> io::Result<Self> {
+        let path = path.filter(|path| !path.is_empty());
         let socket = path.map(connect).transpose()?;
         // A watchdog of another process, such as a parent, is not for this one.
         let is_ours = pid.is_none_or(|pid| pid.parse() == Ok(std::process::id()));
         let usec = usec.and_then(|usec| usec.parse().ok());
         let watchdog = usec.filter(|usec| is_ours && *usec > 0);
         Ok(Self {
-            socket,
+            channel: Arc::new(NotifyChannel {
+                socket,
+                is_serving: AtomicBool::new(false),
+            }),
             watchdog: watchdog.map(Duration::from_micros),
         })
     }
@@ -126,6 +150,7 @@ impl Systemd {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn ready(&self) -> io::Result<()> {
+        self.channel.is_serving.store(true, Ordering::Relaxed);
         self.send("READY=1")
     }
 
@@ -144,10 +169,12 @@ impl Systemd {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn stopping(&self) -> io::Result<()> {
+        self.channel.is_serving.store(false, Ordering::Relaxed);
         self.send("STOPPING=1")
     }
 
-    /// Tells systemd that a reload has begun, such as that of certificates. Call [`ready`](Self::ready) after it.
+    /// Tells systemd that a reload has begun. Call [`ready`](Self::ready) after it, or let [`reload`](Self::reload) do
+    /// both.
     ///
     /// # Errors
     ///
@@ -169,6 +196,30 @@ impl Systemd {
         // `Type=notify-reload` compares this time with that of its signal.
         let usec = now.tv_sec * 1_000_000 + now.tv_nsec / 1_000;
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={usec}"))
+    }
+
+    /// Does the work of a reload between the messages `RELOADING=1` and `READY=1`. So `systemctl reload` waits for the
+    /// end of the work, also if the work fails or panics. A message that fails is logged.
+    ///
+    /// Before [`ready`](Self::ready) and after [`stopping`](Self::stopping), this sends no message.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::Systemd;
+    ///
+    /// let systemd = Systemd::from_env()?;
+    /// let prices: Vec<u32> = systemd.reload(|| vec![7, 8]); // reads a file again
+    /// # drop(prices);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn reload<T>(&self, work: impl FnOnce() -> T) -> T {
+        let is_told = self.channel.is_serving.load(Ordering::Relaxed);
+        if is_told {
+            log_failure(self.reloading());
+        }
+        let _end = is_told.then_some(ReloadEnd(self));
+        work()
     }
 
     /// Sends a sign of life, for programs that check themselves in another way than [`during`](Self::during) does. Call it
@@ -248,24 +299,37 @@ impl Systemd {
     }
 
     fn send(&self, message: &str) -> io::Result<()> {
-        let Some(socket) = &self.socket else {
+        let Some(socket) = &self.channel.socket else {
             return Ok(());
         };
         socket.send(message.as_bytes()).map(drop)
     }
 }
 
+/// Tells systemd that a reload has ended, also if its work panics: systemd would wait for its end, and then stop the
+/// service.
+struct ReloadEnd<'s>(&'s Systemd);
+
+impl Drop for ReloadEnd<'_> {
+    fn drop(&mut self) {
+        // A service that ends meanwhile stays on its way to the end.
+        if self.0.channel.is_serving.load(Ordering::Relaxed) {
+            log_failure(self.0.ready());
+        }
+    }
+}
+
 impl fmt::Debug for Systemd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Systemd")
-            .field("listens", &self.socket.is_some())
+            .field("listens", &self.channel.socket.is_some())
             .field("watchdog", &self.watchdog)
             .finish()
     }
 }
 
-fn connect(path: &str) -> io::Result<UnixDatagram> {
-    let address = match path.strip_prefix('@') {
+fn connect(path: &OsStr) -> io::Result<UnixDatagram> {
+    let address = match path.as_bytes().strip_prefix(b"@") {
         Some(name) => SocketAddr::from_abstract_name(name)?,
         None => SocketAddr::from_pathname(path)?,
     };
@@ -284,11 +348,41 @@ fn log_failure(sent: io::Result<()>) {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may")]
 mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
     use waterwheel_runtime::time::pause;
 
     use super::*;
     use crate::exchange::request::Request;
     use crate::limits::Limits;
+
+    /// Returns the socket of a systemd, and a service that was started with these variables of a watchdog.
+    fn service(test: &str, usec: Option<&str>) -> (UnixDatagram, Systemd) {
+        let name = format!("waterwheel-{test}-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        let socket = UnixDatagram::bind_addr(&address).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let systemd = Systemd::new(Some(format!("@{name}").as_ref()), usec, None).unwrap();
+        (socket, systemd)
+    }
+
+    /// Returns the messages that have arrived. The time in them is replaced by `TIME`.
+    fn messages(socket: &UnixDatagram) -> Vec<String> {
+        let mut buffer = [0; 256];
+        let mut all = Vec::new();
+        while let Ok(len) = socket.recv(&mut buffer) {
+            let text = String::from_utf8_lossy(&buffer[..len]).into_owned();
+            let timed = text.split_once("MONOTONIC_USEC=");
+            all.push(match timed {
+                Some((head, usec)) => {
+                    assert!(usec.parse::<u64>().unwrap() > 0, "{text}");
+                    format!("{head}MONOTONIC_USEC=TIME")
+                }
+                None => text,
+            });
+        }
+        all
+    }
 
     #[test]
     fn a_watchdog_of_another_process_is_not_ours() {
@@ -307,21 +401,32 @@ mod tests {
     }
 
     #[test]
+    fn a_path_of_a_socket_is_any_bytes_and_an_empty_one_is_absent() {
+        assert!(
+            Systemd::new(Some(OsStr::new("")), None, None)
+                .unwrap()
+                .ready()
+                .is_ok()
+        );
+        let folder = env::temp_dir().join(format!("waterwheel-path-{}", std::process::id()));
+        let path = folder.join(OsStr::from_bytes(b"\xff.sock"));
+        std::fs::create_dir_all(&folder).unwrap();
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        Systemd::new(Some(path.as_os_str()), None, None)
+            .unwrap()
+            .ready()
+            .unwrap();
+        assert_eq!(messages(&socket), ["READY=1"]);
+        drop(socket);
+        // The process that started this one has ended.
+        assert!(Systemd::new(Some(path.as_os_str()), None, None).is_err());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
     fn a_server_tells_its_begin_its_life_and_its_end() {
-        let folder = env::temp_dir().join(format!("waterwheel-notify-{}", std::process::id()));
-        // Left over if an earlier process with this id has failed.
-        let _removed = std::fs::remove_file(&folder);
-        let systemd_side = UnixDatagram::bind(&folder).unwrap();
-        systemd_side.set_nonblocking(true).unwrap();
-        let systemd = Systemd::new(folder.to_str(), Some("200000"), None).unwrap();
-        let messages = || {
-            let mut buffer = [0; 64];
-            let mut all = Vec::new();
-            while let Ok(len) = systemd_side.recv(&mut buffer) {
-                all.push(String::from_utf8_lossy(&buffer[..len]).into_owned());
-            }
-            all
-        };
+        let (socket, systemd) = service("life", Some("200000"));
         waterwheel_runtime::block_on(async {
             let limits = Limits {
                 unready_duration: Duration::from_secs(60),
@@ -335,13 +440,13 @@ mod tests {
             };
             let story = async {
                 sleep(Duration::from_millis(250)).await;
-                let first = messages();
+                let first = messages(&socket);
                 assert!(first.contains(&"READY=1".to_owned()), "{first:?}");
                 let beats = first.iter().filter(|message| *message == "WATCHDOG=1");
                 assert_eq!(beats.count(), 3, "{first:?}");
                 server.stopper().stop();
                 sleep(Duration::from_millis(50)).await;
-                let last = messages();
+                let last = messages(&socket);
                 assert!(last.contains(&"STOPPING=1".to_owned()), "{last:?}");
                 // Told while the server still accepts.
                 assert!(!server.is_ready() && !server.is_stopping());
@@ -350,31 +455,56 @@ mod tests {
             let life = systemd.during(&server, server.serve(hello));
             join(life, story).await.0.unwrap();
         });
-        std::fs::remove_file(&folder).unwrap();
     }
 
     #[test]
     fn an_abstract_socket_receives_each_message() {
-        let name = format!("waterwheel-{}", std::process::id());
-        let address = SocketAddr::from_abstract_name(&name).unwrap();
-        let systemd_side = UnixDatagram::bind_addr(&address).unwrap();
-        let systemd = Systemd::new(Some(&format!("@{name}")), None, None).unwrap();
-        let mut buffer = [0; 256];
-        let mut message = || {
-            let len = systemd_side.recv(&mut buffer).unwrap();
-            String::from_utf8_lossy(&buffer[..len]).into_owned()
-        };
+        let (socket, systemd) = service("each", None);
         systemd.ready().unwrap();
-        assert_eq!(message(), "READY=1");
         systemd.alive().unwrap();
-        assert_eq!(message(), "WATCHDOG=1");
-        systemd.stopping().unwrap();
-        assert_eq!(message(), "STOPPING=1");
-        systemd.status("two\nlines").unwrap();
-        assert_eq!(message(), "STATUS=two lines");
         systemd.reloading().unwrap();
-        let text = message();
-        let usec = text.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap();
-        assert!(usec.parse::<u64>().unwrap() > 0);
+        systemd.status("two\nlines").unwrap();
+        systemd.stopping().unwrap();
+        let all = [
+            "READY=1",
+            "WATCHDOG=1",
+            "RELOADING=1\nMONOTONIC_USEC=TIME",
+            "STATUS=two lines",
+            "STOPPING=1",
+        ];
+        assert_eq!(messages(&socket), all);
+    }
+
+    #[test]
+    fn a_reload_is_told_from_its_begin_to_its_end_also_if_it_panics() {
+        let (socket, systemd) = service("reload", None);
+        // A part of the start: the service is not ready yet.
+        assert_eq!(systemd.reload(|| 7), 7);
+        assert_eq!(messages(&socket), [""; 0]);
+        systemd.ready().unwrap();
+        messages(&socket);
+        let reloading = "RELOADING=1\nMONOTONIC_USEC=TIME";
+        let other = systemd.clone();
+        let at_work = || messages(&socket);
+        assert_eq!(other.reload(at_work), [reloading]);
+        assert_eq!(messages(&socket), ["READY=1"]);
+        let fails = || systemd.reload(|| panic!("no such file"));
+        assert!(catch_unwind(AssertUnwindSafe(fails)).is_err());
+        assert_eq!(messages(&socket), [reloading, "READY=1"]);
+        // READY would be wrong after STOPPING.
+        systemd.reload(|| systemd.stopping()).unwrap();
+        assert_eq!(messages(&socket), [reloading, "STOPPING=1"]);
+        systemd.reload(|| ());
+        assert_eq!(messages(&socket), [""; 0]);
+    }
+
+    #[test]
+    fn a_watchdog_of_half_a_million_years_sends_one_sign() {
+        let (socket, systemd) = service("patience", Some("18446744073709551615"));
+        waterwheel_runtime::block_on(async {
+            pause();
+            race(systemd.watch(), sleep(Duration::from_secs(3600))).await;
+        });
+        assert_eq!(messages(&socket), ["WATCHDOG=1"]);
     }
 }

@@ -131,11 +131,14 @@ pub(crate) struct Connections {
     idle_max: Duration,
     linger_max: Duration,
     linger_stall_max: Duration,
+    /// True from the begin of the server's end on.
+    is_ending: Cell<bool>,
     /// The number of tasks that wait in [`Connections::settled`].
     watchers: Cell<usize>,
     changed: Notify,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct ConnectionEntry {
     phase: Phase,
     /// True if the connection must close as soon as no request is under way.
@@ -144,6 +147,9 @@ struct ConnectionEntry {
     has_permit: bool,
     /// True if the connection is only answered with a refusal. The server counts it as turned away.
     is_refused: bool,
+    /// True if the connection has become idle while the server ends. Its answer has promised that it stays, so the next
+    /// request may be on its way.
+    has_promised: bool,
     /// The number of requests that have begun, saturating. It is here because the entry has free bytes, and
     /// an idle connection must not grow.
     requests: u32,
@@ -197,6 +203,7 @@ impl Connections {
             idle_max: limits.idle_duration_max,
             linger_max: limits.linger_duration_max,
             linger_stall_max: limits.linger_stall_duration_max,
+            is_ending: Cell::new(false),
             watchers: Cell::new(0),
             changed: Notify::new(),
         }
@@ -214,6 +221,7 @@ impl Connections {
             is_leaving: false,
             has_permit: permit.is_some(),
             is_refused: false,
+            has_promised: false,
             requests: 0,
             // The clock of the turn needs no system call, and a deadline of seconds does not need more.
             since: Instant::of_turn(),
@@ -249,6 +257,11 @@ impl Connections {
     #[inline]
     pub(crate) fn phase(&self, id: ConnectionId) -> Phase {
         self.entries.borrow()[id.index()].phase
+    }
+
+    /// Returns true if the connection has become idle while the server ends.
+    pub(crate) fn has_promised(&self, id: ConnectionId) -> bool {
+        self.entries.borrow()[id.index()].has_promised
     }
 
     /// Returns the number of requests that have begun on a connection.
@@ -294,8 +307,9 @@ impl Connections {
             );
             if settles {
                 entry.enter(Phase::Idle, now);
+                entry.has_promised = self.is_ending.get();
             }
-            let patience = self.patience(entry.phase);
+            let patience = self.patience(entry);
             (settles, entry.wait(patience, waker))
         };
         // After the borrow, because a notified task may read the table.
@@ -395,9 +409,10 @@ impl Connections {
     }
 
     /// Returns how long a connection may be in this phase, or the maximum if the reaper does not watch it.
-    fn patience(&self, phase: Phase) -> Duration {
-        match phase {
+    fn patience(&self, entry: &ConnectionEntry) -> Duration {
+        match entry.phase {
             Phase::New | Phase::ReadingHead => self.head_max,
+            Phase::Idle if entry.has_promised => self.idle_max.min(MOMENT),
             Phase::Idle => self.idle_max,
             // `since` is the deadline itself: see `watch`.
             Phase::Upgraded => Duration::ZERO,
@@ -417,7 +432,7 @@ impl Connections {
             next: None,
         };
         for (_, entry) in self.entries.borrow_mut().iter_mut() {
-            let patience = self.patience(entry.phase);
+            let patience = self.patience(entry);
             // Such a phase has no deadline here, so the look costs almost no time for it.
             if patience == Duration::MAX {
                 continue;
@@ -492,9 +507,10 @@ impl Connections {
         ranked.collect()
     }
 
-    /// Asks the connections that wait for a request to leave.
+    /// Asks the connections that wait for a request to leave, but for those that have a moment of their own.
     pub(crate) fn dismiss_quiet(&self) {
-        self.dismiss_those(|entry| matches!(entry.phase, Phase::New | Phase::Idle));
+        let is_quiet = |phase| matches!(phase, Phase::New | Phase::Idle);
+        self.dismiss_those(|entry| is_quiet(entry.phase) && !entry.has_promised);
     }
 
     /// Asks the connections that shake hands to leave.
@@ -515,9 +531,10 @@ impl Connections {
         cut
     }
 
-    /// Wakes the lingering connections, because they have less time when the server ends, and the upgraded ones,
-    /// because they may say goodbye.
-    pub(crate) fn hurry(&self) {
+    /// Begins the end of the server. Wakes the lingering connections, because they have less time from now on, and the
+    /// upgraded ones, because they may say goodbye.
+    pub(crate) fn begin_end(&self) {
+        self.is_ending.set(true);
         let hurries = |phase| matches!(phase, Phase::Lingering(_) | Phase::Upgraded);
         for index in self.indices(|entry| hurries(entry.phase)) {
             self.wake(index);

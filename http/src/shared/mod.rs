@@ -60,6 +60,8 @@ pub(crate) struct ServerState {
     pub(crate) error_hook: Option<ErrorHook>,
     /// True if new clients wait for descriptors. Then connections close after their answers.
     pub(crate) pressed: Cell<bool>,
+    /// True from the request to stop on. The server may be open for a while, and connections close after their answers.
+    pub(crate) is_unready: Cell<bool>,
     #[expect(clippy::vec_box, reason = "the boxes themselves are lent and returned")]
     spare_buffers: RefCell<Vec<Box<Buffers>>>,
     pub(crate) spare_workers: Spares,
@@ -91,6 +93,7 @@ impl ServerState {
             cutting: ShutdownSignal::new(),
             error_hook: settings.error_hook.as_ref().map(ErrorHookOfAll::of_thread),
             pressed: Cell::new(false),
+            is_unready: Cell::new(false),
             spare_buffers: RefCell::default(),
             spare_workers: Spares::default(),
             own_lines: ServerLines::new(server_line),
@@ -100,7 +103,7 @@ impl ServerState {
 
     /// Returns true if answers announce the end of their connections: for room, or because the server ends.
     pub(crate) fn is_closing(&self) -> bool {
-        self.pressed.get() || self.stage.get() != Stage::Open
+        self.pressed.get() || self.is_unready.get() || self.stage.get() != Stage::Open
     }
 
     /// Returns buffers, for as long as a connection has bytes to work on.

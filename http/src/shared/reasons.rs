@@ -18,17 +18,33 @@ pub(crate) use on::*;
 /// The names of a build with the feature.
 #[cfg(feature = "inspect")]
 mod on {
-    use std::future::Future;
-    use std::task::Context;
+    use std::future::{Future, poll_fn};
+    use std::pin::pin;
+    use std::task::{Context, Poll};
 
     use http::Method;
-    use waterwheel_runtime::inspect::{self, CancelCause, Named, NamedPart};
+    use waterwheel_runtime::inspect::{self, CancelCause, NamedPart};
 
     use crate::shared::connections::Phase;
 
     /// Names a part of a server.
-    pub(crate) fn named<F: Future>(name: &'static str, future: F) -> Named<F> {
-        inspect::named(name, future)
+    pub(crate) async fn named<F: Future>(name: &'static str, future: F) -> F::Output {
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            let part = NamedPart::enter(name, String::new, cx);
+            match future.as_mut().poll(cx) {
+                Poll::Ready(output) => {
+                    part.leave(false);
+                    Poll::Ready(output)
+                }
+                Poll::Pending => {
+                    // A phase without a text, so that no name of a program is taken for a part of a server.
+                    part.leave_in_phase(|| "");
+                    Poll::Pending
+                }
+            }
+        })
+        .await
     }
 
     /// Enters a connection, before its poll.
@@ -106,6 +122,7 @@ mod off {
     /// The place of a part in all other builds.
     pub(crate) struct NamedPart;
 
+    #[expect(clippy::unused_self, reason = "the signature of the one of `inspect`")]
     impl NamedPart {
         pub(crate) fn leave(self, _: bool) {}
     }

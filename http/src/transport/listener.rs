@@ -13,6 +13,7 @@ use std::task::{Context, Poll};
 
 use listenfd::ListenFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::sockopt::socket_acceptconn;
 use waterwheel_runtime::net::{TcpListener, UnixListener};
 
 use crate::transport::stream::Stream;
@@ -70,7 +71,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// If a descriptor is not a listening stream socket.
+    /// If a descriptor is not a listening stream socket, such as a connection of a socket unit with `Accept=yes`.
     ///
     /// # Examples
     ///
@@ -96,13 +97,19 @@ impl Listener {
 
     fn take(fds: &mut ListenFd, index: usize) -> io::Result<Self> {
         // A descriptor of another family stays in the list, so that it can be taken as that family.
-        if let Ok(Some(listener)) = fds.take_tcp_listener(index) {
-            return TcpListener::from_std(listener).map(Self::from);
+        let listener = match fds.take_tcp_listener(index) {
+            Ok(Some(listener)) => TcpListener::from_std(listener).map(Self::from)?,
+            _ => match fds.take_unix_listener(index)? {
+                Some(listener) => UnixListener::from_std(listener).map(Self::from)?,
+                None => return Err(io::ErrorKind::NotFound.into()),
+            },
+        };
+        // A connection, as a socket unit with `Accept=yes` passes it, is a socket of the same kind.
+        if !socket_acceptconn(&listener)? {
+            let text = format!("the inherited socket {index} does not listen");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        match fds.take_unix_listener(index)? {
-            Some(listener) => UnixListener::from_std(listener).map(Self::from),
-            None => Err(io::ErrorKind::NotFound.into()),
-        }
+        Ok(listener)
     }
 
     /// Returns the address, if it is an internet address.

@@ -1,13 +1,16 @@
 //! Health checks: `/healthz` and `/readyz`. See [`Health`].
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use waterwheel_runtime::time::timeout;
 
+use crate::error::drop_contained;
 use crate::exchange::handler::{Handler, Responded};
 use crate::exchange::request::Request;
 use crate::shared::stop::Stopper;
@@ -21,6 +24,21 @@ struct NamedCheck {
     check: Check,
 }
 
+impl NamedCheck {
+    async fn succeeds(&self) -> bool {
+        // The check begins inside of the first poll, because its call may panic, too.
+        let mut check = Box::pin(async { (self.check)().await });
+        let contained = poll_fn(|cx| {
+            let poll = || check.as_mut().poll(cx);
+            catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|payload| {
+                drop_contained(payload);
+                Poll::Ready(false)
+            })
+        });
+        timeout(self.duration_max, contained).await == Ok(true)
+    }
+}
+
 /// Answers the health checks of load balancers and of Kubernetes, in front of a handler.
 ///
 /// | path | 200 | 503 |
@@ -28,7 +46,7 @@ struct NamedCheck {
 /// | `/healthz` | the runtime turns | never: a blocked runtime does not answer |
 /// | `/readyz` | the server is open, and each check succeeds | the server is asked to end, or a check fails or is late |
 ///
-/// The body is `ok`, or the name of the first failed check. Answers have `Cache-Control: no-store`. The paths
+/// The body is `ok`, or the name of the first failed check, or `stopping`. Answers have `Cache-Control: no-store`. The paths
 /// answer GET and HEAD; other methods reach the handler. Combine it with
 /// [`Limits::unready_duration`](crate::Limits::unready_duration): the server accepts for that time while
 /// `/readyz` answers 503, so load balancers turn away before the listeners close.
@@ -68,16 +86,34 @@ impl Health {
         }
     }
 
-    /// Adds a check to `/readyz`. It fails if it returns false, or does not end within `duration_max`.
-    /// Checks run one after the other, in the order of their adding, for each request.
+    /// Adds a check to `/readyz`. It fails if it returns false, panics, or does not end within `duration_max`.
+    /// Checks run one after the other, in the order of their adding, for each request, until one fails.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::cell::Cell;
+    /// use std::time::Duration;
+    /// use waterwheel::http::web::health::Health;
+    /// use waterwheel::http::Server;
+    ///
+    /// let is_connected = Cell::new(true); // yours is a pool of connections
+    /// let health = Health::new(Server::builder().without_listener().stopper())
+    ///     .check("database", Duration::from_secs(1), async move || is_connected.get());
+    /// # drop(health);
+    /// ```
     #[must_use]
-    pub fn check<F: Future<Output = bool> + 'static>(
+    pub fn check(
         mut self,
         name: &'static str,
         duration_max: Duration,
-        check: impl Fn() -> F + 'static,
+        check: impl AsyncFn() -> bool + 'static,
     ) -> Self {
-        let check: Check = Box::new(move || Box::pin(check()));
+        let check = Rc::new(check);
+        let check: Check = Box::new(move || {
+            let check = check.clone();
+            Box::pin(async move { check().await })
+        });
         self.checks.push(NamedCheck {
             name,
             duration_max,
@@ -108,7 +144,7 @@ impl Health {
             return Some("stopping");
         }
         for check in &self.checks {
-            if timeout(check.duration_max, (check.check)()).await != Ok(true) {
+            if !check.succeeds().await {
                 return Some(check.name);
             }
         }

@@ -99,7 +99,12 @@ pub mod response;
 #[cfg(feature = "routes")]
 #[cfg_attr(docsrs, doc(cfg(feature = "routes")))]
 pub mod routes;
-#[cfg(any(feature = "cgi", feature = "proxy", feature = "sessions"))]
+#[cfg(any(
+    feature = "cgi",
+    feature = "middleware",
+    feature = "proxy",
+    feature = "sessions"
+))]
 mod scheme;
 #[cfg(feature = "sessions")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sessions")))]

@@ -65,7 +65,12 @@ impl Executor {
         points::polled(task, || {
             let poll = {
                 let _recorded = nodes::begin_poll(&self.tracker, task, self.timers.clock());
-                self.poll_out_of_line(task, root)
+                let poll = self.poll_out_of_line(task, root);
+                if poll.is_ready() {
+                    // Within the poll, or a reader would see a task that waits for nothing.
+                    self.tracker.ended(TaskId::ROOT);
+                }
+                poll
             };
             // A task that was aborted in its own poll has ended, although the poll returned `Pending`.
             let is_alive = task == TaskId::ROOT || self.is_alive(task);

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::findings::{self, Evidence, Finding};
-use super::json::{JsonText, place};
+use super::json::{JsonText, Shown, place};
 use super::tree::{Forest, IDS_MAX, Short, Snapshot, Tree, TreeNames, counted, trees};
 use crate::board::{Board, Census, LongPoll, RunningPoll, Subject, WaitNode};
 use crate::local_queue::TaskId;
@@ -357,14 +357,16 @@ impl Copied {
             .iter_mut()
             .chain(census.tasks.iter_mut().flatten());
         let snapshot = |tracked: &mut crate::board::Tracked| {
-            let is_running = running.task == Some(tracked.task);
+            let is_copied = running.task == Some(tracked.task);
+            // A poll may have begun after the copy of the poll that runs.
+            let is_running = is_copied || tracked.is_polled;
             // In this order: a wake marks the task as queued before its waker is dropped.
             let clones = tracked.clones();
             let is_queued = tracked.is_queued() && !is_running;
             tracked.note_queued(is_queued, run_time);
             let mut tracked = tracked.clone();
             // While a task runs, the census still has the reasons of its poll before.
-            if is_running {
+            if is_copied {
                 tracked.reasons.clone_from(&running.reasons);
             }
             Snapshot {
@@ -395,7 +397,7 @@ impl Copied {
             && Duration::from_nanos(poll.nanos) >= board.poll_max()
         {
             // The watchdog may have reported this poll already, with a shorter time.
-            long_polls.retain(|other| other.task != poll.task);
+            long_polls.retain(|other| other.began != poll.began);
             long_polls.push(poll);
         }
         let evidence = Evidence {
@@ -404,6 +406,7 @@ impl Copied {
             populations: &rest.populations.into_values().collect::<Vec<_>>(),
             long_polls: &long_polls,
             poll_max: board.poll_max(),
+            present: present.as_ref().map(|poll| poll.began),
             run_time,
             is_closing: rest.is_closing,
         };
@@ -437,6 +440,7 @@ fn present_poll(tasks: &[Snapshot], running: &RunningPoll, run_time: u64) -> Opt
         task_site: tracked.and_then(|task| task.tracked.site),
         label: innermost.map(|reason| reason.label),
         site: innermost.and_then(|reason| reason.site),
+        began: running.began,
         nanos: run_time.saturating_sub(running.began),
     })
 }
@@ -537,7 +541,7 @@ fn group(members: &Members<'_>, names: &TreeNames<'_>) -> Group {
         first.is_waiting(),
     );
     // The members have the same reasons, in the same order.
-    let mut ranges = (0..example.reasons.len()).map(|index| {
+    let range = |index: usize| {
         let since = members
             .tasks
             .iter()
@@ -547,9 +551,9 @@ fn group(members: &Members<'_>, names: &TreeNames<'_>) -> Group {
         });
         let ago = |since: u64| Duration::from_nanos(names.now.saturating_sub(since));
         ago(newest)..=ago(oldest)
-    });
+    };
     for tree in &mut forest {
-        tree.set_ranges(&mut ranges);
+        tree.set_ranges(&range);
     }
     let ids = members.tasks.iter().take(IDS_MAX);
     Group {
@@ -587,7 +591,7 @@ impl fmt::Display for Dump {
                     Short(running.since)
                 )?;
                 if let Some(label) = running.label {
-                    write!(f, ", in `{label}`")?;
+                    write!(f, ", in `{}`", Shown(label))?;
                 }
                 match running.place {
                     Some(place) => writeln!(f, " at {place}")?,
@@ -612,7 +616,7 @@ impl fmt::Display for Group {
             count => write!(f, "{count} tasks")?,
         }
         if let Some(name) = &self.name {
-            write!(f, " `{name}`")?;
+            write!(f, " `{}`", Shown(name))?;
         }
         if let Some(place) = self.place {
             write!(f, ", spawned at {place}")?;
@@ -648,7 +652,9 @@ impl Group {
         let mut places = Vec::new();
         for tree in &self.tree {
             tree.each(&mut |tree| {
-                let known = tree.place.map(|place| format!("{} {place}", tree.label));
+                let known = tree
+                    .place
+                    .map(|place| format!("{} {place}", Shown(tree.label)));
                 places.extend(known.filter(|known| !places.contains(known)));
             });
         }

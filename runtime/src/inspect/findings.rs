@@ -24,6 +24,7 @@ use std::fmt::{self, Write as _};
 use std::panic::Location;
 use std::time::Duration;
 
+use super::json::Shown;
 use super::tree::{IDS_MAX, Short, Snapshot, TreeNames, counted, futures_of};
 use crate::board::{LongPoll, Population, Site, Subject, TrackedJob, WaitNode};
 use crate::instant::Instant;
@@ -109,6 +110,8 @@ pub(super) struct Evidence<'a> {
     pub(super) populations: &'a [(Site, Population)],
     pub(super) long_polls: &'a [LongPoll],
     pub(super) poll_max: Duration,
+    /// The begin of the poll that runs.
+    pub(super) present: Option<u64>,
     /// The time of the real clock without the stops of the step mode.
     pub(super) run_time: u64,
     pub(super) is_closing: bool,
@@ -123,6 +126,7 @@ pub(super) fn all(evidence: &Evidence<'_>) -> Vec<Finding> {
     starved_tasks(evidence, &mut findings);
     wait_cycles(evidence, &mut findings);
     growth(evidence, &mut findings);
+    end_of_runtime(evidence, &mut findings);
     shutdowns(evidence, &mut findings);
     findings
 }
@@ -208,8 +212,8 @@ pub(super) fn long_poll_text(poll: &LongPoll, task: &str, is_running: bool) -> S
     let since = if is_running { "since" } else { "for" };
     // The innermost named future is the closest hint, because a poll has no stack that can be read.
     let part = match (poll.label, poll.site) {
-        (Some(label), Some(site)) => format!(", in `{label}` of {site}"),
-        (Some(label), None) => format!(", in `{label}`"),
+        (Some(label), Some(site)) => format!(", in `{}` of {site}", Shown(label)),
+        (Some(label), None) => format!(", in `{}`", Shown(label)),
         (None, _) => String::new(),
     };
     format!(
@@ -222,14 +226,13 @@ pub(super) fn long_poll_text(poll: &LongPoll, task: &str, is_running: bool) -> S
 
 fn long_polls(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
     let names = evidence.names;
-    let running = evidence.tasks.iter().find(|task| task.is_running);
     for poll in evidence.long_polls {
         // The watchdog has seen the poll while it ran, and it may have ended since.
-        let is_running = running.is_some_and(|task| task.tracked.task == poll.task);
+        let is_running = evidence.present == Some(poll.began);
         let name = poll
             .name
             .as_ref()
-            .map_or_else(String::new, |name| format!(" `{name}`"));
+            .map_or_else(String::new, |name| format!(" `{}`", Shown(name)));
         let task = format!("task {}{name}", names.id(poll.task));
         findings.push(Finding {
             kind: "long poll",
@@ -282,7 +285,6 @@ struct WaitEdge<'a> {
 
 /// Returns the waits of a task for other tasks. Returns `None` if anything else can end its wait.
 fn edges<'a>(task: &'a Snapshot, names: &TreeNames<'_>) -> Option<Vec<WaitEdge<'a>>> {
-    let holders = names.holders;
     let reasons = &task.tracked.reasons;
     // A queued or running task goes on. One without a reason waits for a future of another library, which may wake it.
     if !task.is_waiting() || reasons.is_empty() {
@@ -303,11 +305,11 @@ fn edges<'a>(task: &'a Snapshot, names: &TreeNames<'_>) -> Option<Vec<WaitEdge<'
         let targets = match &reason.detail {
             // Only a task can end these three kinds of wait.
             Subject::Task(task) => vec![*task],
-            Subject::Permits(at) => holders.get(at)?.clone(),
+            Subject::Permits(at) => names.holders_of(*at)?,
             Subject::Senders(at, number) => {
-                let users = holders.get(at)?;
+                let users = names.holders_of(*at)?;
                 // A sender that no task has used yet may be anywhere.
-                (users.len() >= *number).then(|| users.clone())?
+                (users.len() >= *number).then_some(users)?
             }
             Subject::None
             | Subject::Named(_)
@@ -463,33 +465,45 @@ fn grown(population: &Population, now: u64) -> Option<u64> {
     (grown * 10 >= spawned_since * 9).then_some(spawned_since)
 }
 
+/// Finds what keeps a runtime that ends.
+fn end_of_runtime(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
+    if !evidence.is_closing {
+        return;
+    }
+    let names = evidence.names;
+    // A queued job is dropped at the end of the runtime. Only one that runs keeps it.
+    let jobs: Vec<_> = names.jobs.values().filter(|job| job.began > 0).collect();
+    let alive: Vec<_> = evidence.tasks.iter().collect();
+    // A runtime that ends without a wait is not a fault.
+    if jobs.is_empty() && alive.is_empty() {
+        return;
+    }
+    let mut parts = Vec::new();
+    parts.extend(jobs.iter().take(IDS_MAX).map(|job| job_text(job, evidence)));
+    parts.extend(alive.iter().take(IDS_MAX).map(|task| {
+        let task = &task.tracked;
+        format!("{}{}", names.task(task.task), spawned_at(task.site))
+    }));
+    for (number, noun) in [(jobs.len(), "more job"), (alive.len(), "more task")] {
+        if number > IDS_MAX {
+            parts.push(format!("and {}", counted(number - IDS_MAX, noun)));
+        }
+    }
+    findings.push(Finding {
+        kind: "shutdown waits",
+        text: format!("the runtime ends, and waits for {}", parts.join("; ")),
+        tasks: ids(&alive, names),
+        place: jobs.first().and_then(|job| job.site),
+    });
+}
+
+/// Finds what keeps a server that ends.
 fn shutdowns(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
     let names = evidence.names;
-    if evidence.is_closing {
-        // A queued job is dropped at the end of the runtime. Only one that runs keeps it.
-        let jobs: Vec<_> = names.jobs.values().filter(|job| job.began > 0).collect();
-        let alive: Vec<_> = evidence.tasks.iter().collect();
-        // A runtime that ends without a wait is not a fault.
-        if jobs.is_empty() && alive.is_empty() {
-            return;
-        }
-        let mut parts: Vec<_> = jobs.iter().map(|job| job_text(job, evidence)).collect();
-        parts.extend(alive.iter().map(|task| {
-            let task = &task.tracked;
-            format!("{}{}", names.task(task.task), spawned_at(task.site))
-        }));
-        findings.push(Finding {
-            kind: "shutdown waits",
-            text: format!("the runtime ends, and waits for {}", parts.join("; ")),
-            tasks: ids(&alive, names),
-            place: jobs.first().and_then(|job| job.site),
-        });
-    }
+    // A phase, because `named` makes names of the program that may be the same.
     let is_in = |task: &Snapshot, label: &str| {
-        task.tracked
-            .reasons
-            .iter()
-            .any(|reason| reason.label == label)
+        let mut reasons = task.tracked.reasons.iter();
+        reasons.any(|reason| reason.label == label && matches!(reason.detail, Subject::Phase(_)))
     };
     // A server waits for its connections in a task of its own, so it is found by the names of the parts.
     let Some(waiter) = evidence.tasks.iter().find(|task| is_in(task, SHUTDOWN)) else {
@@ -500,6 +514,10 @@ fn shutdowns(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
         .iter()
         .filter(|task| is_in(task, "connection"))
         .collect();
+    // The end of the last connection is about to end the server.
+    if kept.is_empty() {
+        return;
+    }
     let texts = kept.iter().take(IDS_MAX).map(|task| {
         let reasons = &task.tracked.reasons;
         // The part of the connection says more than the socket inside it.
@@ -509,8 +527,9 @@ fn shutdowns(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
         let part = innermost.map_or_else(String::new, |reason| {
             let waits = Duration::from_nanos(names.now.saturating_sub(reason.since));
             let detail = names.detail(reason);
-            let space = if detail.is_empty() { "" } else { " " };
-            format!(" in {}{space}{detail} since {}", reason.label, Short(waits))
+            let (label, detail) = (Shown(reason.label), Shown(&detail));
+            let space = if detail.0.is_empty() { "" } else { " " };
+            format!(" in {label}{space}{detail} since {}", Short(waits))
         });
         format!("{}{part}", names.task(task.tracked.task))
     });

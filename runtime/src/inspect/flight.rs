@@ -15,18 +15,25 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use signal_hook::consts::SIGUSR1;
 use signal_hook::{flag, low_level};
 
+use super::json::Shown;
 use super::shared::{Inspected, Trigger};
 use super::trace::Trace;
 
 /// A thread that waits for a signal looks at its flag this often.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Each copy that is being delivered has a thread and megabytes of memory.
+const DELIVERIES_MAX: usize = 4;
+
+/// The end of a runtime waits this long for its last copies. The user's function may hang.
+const FINISH_MAX: Duration = Duration::from_secs(2);
 
 /// The place to which the flight recorder writes, and its limits. It is a part of the
 /// [`Options`](super::Options::flight) of a runtime.
@@ -82,7 +89,7 @@ impl Flight {
     }
 
     /// Writes files into this folder: `flight-<process>-<runtime>-<number>.json`, each a
-    /// [trace](Trace#json) with a field `reason`.
+    /// [trace](Trace#json) with a field `reason`. Makes the folder if it is missing.
     ///
     /// # Examples
     ///
@@ -123,6 +130,9 @@ impl Flight {
     }
 
     /// Sets the number of files. A further one replaces the oldest. The default is 8.
+    ///
+    /// The limit is that of the folder: it includes the files of other runtimes of this process, and those that ended
+    /// processes have left. So a program that panics at each start does not fill the disk.
     pub fn files_max(mut self, files: u32) -> Self {
         self.files_max = files.max(1);
         self
@@ -157,6 +167,41 @@ struct FlightRecorder {
     flight: Flight,
     last: Mutex<Option<Instant>>,
     written: AtomicU32,
+    /// The copies that are being delivered.
+    deliveries: Arc<Deliveries>,
+}
+
+#[derive(Default)]
+struct Deliveries {
+    number: Mutex<usize>,
+    ended: Condvar,
+}
+
+/// A copy that is being delivered, until this drops.
+struct Delivery(Arc<Deliveries>);
+
+impl Delivery {
+    /// Begins a delivery. Returns `None` if there are too many, for example because the disk hangs.
+    fn begin(deliveries: &Arc<Deliveries>) -> Option<Self> {
+        let mut number = deliveries.lock();
+        (*number < DELIVERIES_MAX).then(|| {
+            *number += 1;
+            Self(deliveries.clone())
+        })
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        *self.0.lock() -= 1;
+        self.0.ended.notify_all();
+    }
+}
+
+impl Deliveries {
+    fn lock(&self) -> MutexGuard<'_, usize> {
+        self.number.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Trigger for FlightRecorder {
@@ -171,14 +216,20 @@ impl Trigger for FlightRecorder {
         if last.is_some_and(|last| last.elapsed() < flight.every) {
             return false;
         }
+        let Some(delivery) = Delivery::begin(&self.deliveries) else {
+            return false;
+        };
         *last = Some(Instant::now());
         drop(last);
         // The copy is made here, because the ring goes on. All else is for another thread.
         let trace = Trace::newest(inspected, flight.events_max).with_reason(reason);
         // The numbers go around, so the disk holds a bounded number of files.
         let number = self.written.fetch_add(1, Ordering::Relaxed) % flight.files_max;
-        let (target, speaks) = (flight.target.clone(), flight.on_sigusr1);
-        let write = move || deliver(&target, trace, number, speaks);
+        let flight = flight.clone();
+        let write = move || {
+            let _until_written = delivery;
+            flight.deliver(trace, number);
+        };
         let thread = thread::Builder::new().name("ww-flight".to_owned());
         let started = thread.spawn(write);
         if let Err(error) = &started {
@@ -186,33 +237,83 @@ impl Trigger for FlightRecorder {
         }
         started.is_ok()
     }
+
+    fn finish(&self) {
+        let number = self.deliveries.lock();
+        let wait = &self.deliveries.ended;
+        // Later copies are lost, because a program must be able to end.
+        drop(wait.wait_timeout_while(number, FINISH_MAX, |number| *number > 0));
+    }
 }
 
-/// Hands a copy to its target.
-fn deliver(target: &FlightTarget, trace: Trace, number: u32, speaks: bool) {
-    let folder = match target {
-        FlightTarget::Call(function) => return function(trace),
-        FlightTarget::Folder(folder) => folder,
-    };
-    let (process, runtime) = (std::process::id(), trace.runtime);
-    let file = folder.join(format!("flight-{process}-{runtime}-{number}.json"));
-    let reason = trace.reason().unwrap_or_default();
-    let text = match write_file(&file, &trace.to_json()) {
-        Ok(()) => format!("flight recorder: {reason}: {}", file.display()),
-        Err(error) => format!("flight recorder: {}: {error}", file.display()),
-    };
-    tracing::warn!("{text}");
-    if speaks {
-        // `eprintln` panics if no process reads it.
-        let _written = io::stderr().write_all(format!("waterwheel: {text}\n").as_bytes());
+impl Flight {
+    /// Hands a copy to its target, as the file with this number.
+    fn deliver(&self, trace: Trace, number: u32) {
+        let folder = match &self.target {
+            FlightTarget::Call(function) => return function(trace),
+            FlightTarget::Folder(folder) => folder,
+        };
+        let (process, runtime) = (std::process::id(), trace.runtime);
+        let file = folder.join(format!("flight-{process}-{runtime}-{number}.json"));
+        let reason = Shown(trace.reason().unwrap_or_default());
+        let written = fs::create_dir_all(folder)
+            .and_then(|()| write_file(&file, &trace.to_json()))
+            .and_then(|()| remove_old_files(folder, process, self.files_max));
+        let text = match written {
+            Ok(()) => format!("flight recorder: {reason}: {}", file.display()),
+            Err(error) => format!("flight recorder: {}: {error}", file.display()),
+        };
+        tracing::warn!("{text}");
+        if self.on_sigusr1 {
+            // `eprintln` panics if no process reads it.
+            let _written = io::stderr().write_all(format!("waterwheel: {text}\n").as_bytes());
+        }
     }
 }
 
 /// Writes a file under another name first, so that a reader sees whole files only.
 pub(crate) fn write_file(file: &Path, text: &str) -> io::Result<()> {
-    let unfinished = file.with_extension("unfinished");
-    fs::write(&unfinished, text)?;
-    fs::rename(unfinished, file)
+    static WRITTEN: AtomicU32 = AtomicU32::new(0);
+    // Two threads may write the same file at once, and the last one wins.
+    let (process, number) = (std::process::id(), WRITTEN.fetch_add(1, Ordering::Relaxed));
+    let unfinished = file.with_extension(format!("{process}-{number}.unfinished"));
+    fs::write(&unfinished, text)
+        .and_then(|()| fs::rename(&unfinished, file))
+        .inspect_err(|_| {
+            // A full disk would otherwise stay full.
+            _ = fs::remove_file(&unfinished);
+        })
+}
+
+/// Removes the oldest flights, so that this process and those that have ended have at most `files_max` in the folder.
+fn remove_old_files(folder: &Path, own: u32, files_max: u32) -> io::Result<()> {
+    let mut flights = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        // A file of another process that is alive is not ours to remove.
+        let is_ours =
+            |process: u32| process == own || !Path::new(&format!("/proc/{process}")).exists();
+        if process_of(&entry.file_name().to_string_lossy()).is_some_and(is_ours) {
+            flights.push((entry.metadata()?.modified()?, entry.path()));
+        }
+    }
+    flights.sort();
+    let more = flights.len().saturating_sub(files_max as usize);
+    // Another thread may have removed it before.
+    flights
+        .drain(..more)
+        .for_each(|(_, old)| _ = fs::remove_file(old));
+    Ok(())
+}
+
+/// Reads the process from the name of a flight.
+fn process_of(name: &str) -> Option<u32> {
+    let numbers = name.strip_prefix("flight-")?.strip_suffix(".json")?;
+    let numbers: Result<Vec<u32>, _> = numbers.split('-').map(str::parse).collect();
+    match *numbers.ok()? {
+        [process, _, _] => Some(process),
+        _ => None,
+    }
 }
 
 /// Gives a new runtime its flight recorder, and starts the thread that waits for SIGUSR1 if the settings ask for it.
@@ -222,6 +323,7 @@ pub(crate) fn start(flight: Flight, inspected: &Arc<Inspected>) {
         flight,
         last: Mutex::new(None),
         written: AtomicU32::new(0),
+        deliveries: Arc::default(),
     };
     inspected.set_trigger(Box::new(recorder));
     if !on_sigusr1 {

@@ -50,6 +50,9 @@ struct Inner {
     controls: usize,
 }
 
+/// The mark of a stop that begins. Readers wait, so that none has a later time than the stop.
+const BEGINS: u64 = u64::MAX;
+
 /// The gate of one runtime, and its clock.
 pub(crate) struct Gate {
     /// A copy of `is_closed`, so that an open gate takes no lock.
@@ -89,6 +92,26 @@ impl Gate {
         }
     }
 
+    /// Returns the same as [`now`](Self::now), for other threads than that of the executor. A stop may begin or end
+    /// while they read.
+    pub(crate) fn read_now(&self) -> u64 {
+        loop {
+            match self.stands_at.load(Ordering::Acquire) {
+                0 => {}
+                // Set for the few instructions in which a stop begins.
+                BEGINS => continue,
+                stands => return stands - 1,
+            }
+            let stopped = self.stopped_nanos.load(Ordering::Acquire);
+            let elapsed = nanos(self.opened.elapsed());
+            // A stop that has begun since shows in the mark, and one that is over shows in the sum.
+            let stands = self.stands_at.load(Ordering::Acquire);
+            if stands == 0 && self.stopped_nanos.load(Ordering::Acquire) == stopped {
+                return elapsed - stopped;
+            }
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -110,8 +133,12 @@ impl Gate {
             return Duration::ZERO;
         }
         // The lock is held from the first to the last line, except in the wait. So a reader sees whole stops.
+        // An exchange, so that no reader still sees the clock run when its time is read.
+        self.stands_at.swap(BEGINS, Ordering::AcqRel);
         let began = Instant::now();
-        self.stands_at.store(self.now() + 1, Ordering::Release);
+        // Of the same reading as the length of the stop, or the time after the stop would lie before that of the stop.
+        let stands = nanos(began - self.opened) - self.stopped_nanos.load(Ordering::Relaxed);
+        self.stands_at.store(stands + 1, Ordering::Release);
         inner.stopped = Some(point);
         self.changed.notify_all();
         while inner.is_closed && inner.steps == 0 {
@@ -124,7 +151,7 @@ impl Gate {
         let stopped = began.elapsed();
         // First the sum and then the mark: a reader between the two still sees the clock stand.
         self.stopped_nanos
-            .fetch_add(nanos(stopped), Ordering::Relaxed);
+            .fetch_add(nanos(stopped), Ordering::Release);
         self.stands_at.store(0, Ordering::Release);
         stopped
     }
@@ -199,5 +226,40 @@ fn state_of(inner: &Inner) -> GateState {
         // A granted step has not begun, but it is no longer a stop.
         Some(point) if inner.steps == 0 => GateState::Stopped(point),
         _ => GateState::Closed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    #[test]
+    fn no_reader_sees_a_time_that_goes_back_or_lies_ahead() {
+        let gate = Gate::new();
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    let mut before = 0;
+                    while !is_over.load(Ordering::Relaxed) {
+                        let now = gate.read_now();
+                        let ahead = nanos(gate.opened.elapsed());
+                        assert!(before <= now && now <= ahead, "{before} {now} {ahead}");
+                        before = now;
+                    }
+                });
+            }
+            for _ in 0..2_000 {
+                gate.close();
+                let opener = scope.spawn(|| {
+                    gate.wait_stopped(Duration::from_secs(10));
+                    gate.open();
+                });
+                gate.pass(StopPoint::Wait);
+                assert!(opener.join().is_ok());
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
     }
 }

@@ -1,4 +1,5 @@
-//! Writes JSON: strings with their escapes (RFC 8259, section 7), and ids of tasks.
+//! Writes texts of the program: as strings of JSON with their escapes (RFC 8259, section 7), and within texts for a
+//! terminal. Writes ids of tasks as JSON.
 
 use std::fmt::{self, Write as _};
 
@@ -22,6 +23,31 @@ impl fmt::Display for JsonText<'_> {
             }
         }
         f.write_char('"')
+    }
+}
+
+/// A text of the user within a text for a terminal or a log: on one line, and not longer than a line should be.
+pub(crate) struct Shown<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// A name may be a whole document.
+        const LETTERS_MAX: usize = 200;
+        // A name or a path may come from a client. An escape sequence would act on the terminal, a line feed would
+        // begin a line of its own, and a mark of direction would turn the rest of the line around.
+        let acts = |letter: char| {
+            letter.is_control()
+                || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        };
+        let mut letters = self.0.chars();
+        for letter in letters.by_ref().take(LETTERS_MAX) {
+            if acts(letter) {
+                write!(f, "{}", letter.escape_default())?;
+            } else {
+                f.write_char(letter)?;
+            }
+        }
+        f.write_str(if letters.next().is_some() { "…" } else { "" })
     }
 }
 

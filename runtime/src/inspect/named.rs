@@ -111,7 +111,7 @@ pub fn poll_named<'a, T>(
 pub struct NamedPart(EnteredReason);
 
 impl NamedPart {
-    /// Enters a part. `detail` is called only in an inspected runtime.
+    /// Enters a part. `detail` is called only in an inspected runtime. It may be empty.
     ///
     /// # Examples
     ///
@@ -119,7 +119,10 @@ impl NamedPart {
     #[inline]
     pub fn enter(name: &'static str, detail: impl FnOnce() -> String, cx: &Context<'_>) -> Self {
         // A closure, so that a runtime that is not watched formats no text.
-        let detail = || Detail::named(Some(&detail().into()));
+        let detail = || {
+            let text = detail();
+            Detail::named((!text.is_empty()).then(|| text.into()).as_ref())
+        };
         Self(EnteredReason::begin(cx, Origin::unknown(name), detail))
     }
 

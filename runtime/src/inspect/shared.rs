@@ -8,9 +8,10 @@
 //!
 //! # Invariants
 //!
-//! - Always: all memory has a limit. The number of the places is that of the calls in the program's source.
+//! - Always: all memory has a limit. The number of the places is that of the calls in the program's source, and that of
+//!   the names follows the tasks that are alive.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::mem;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -26,8 +27,11 @@ use crate::points::UnparkFn;
 /// Other threads may leave at most this many events. Further ones are lost, and counted.
 const LEFT_MAX: usize = 4096;
 
-/// The number of different names that are kept at most. A task with a further name has none here.
+/// The number of different names that are kept of tasks that have ended.
 const NAMES_MAX: usize = 4096;
+
+/// A longer name is cut.
+const NAME_BYTES_MAX: usize = 256;
 
 /// A flight recorder. It stands above this module, because it copies and writes events.
 pub(crate) trait Trigger: Send + Sync {
@@ -35,6 +39,8 @@ pub(crate) trait Trigger: Send + Sync {
     fn is_for_panics(&self) -> bool;
     /// Writes the newest events. Returns false if it has done so a short time ago.
     fn trigger(&self, inspected: &Arc<Inspected>, reason: &str) -> bool;
+    /// Waits for a limited time until all copies are written.
+    fn finish(&self);
 }
 
 /// The function that a runtime calls at its end.
@@ -86,10 +92,62 @@ struct Places {
     numbers: HashMap<usize, u32>,
 }
 
+/// The names of tasks. A number is never given twice, so that an old event has no wrong name.
 #[derive(Default)]
 struct Names {
-    list: Vec<Arc<str>>,
+    last: u32,
+    by_number: BTreeMap<u32, Name>,
     numbers: HashMap<Arc<str>, u32>,
+    /// The number of names at which those of tasks that have ended are removed.
+    full_at: usize,
+}
+
+struct Name {
+    text: Arc<str>,
+    /// The name as the task has it, which shows if that task is alive.
+    of_task: Weak<str>,
+}
+
+impl Names {
+    fn number(&mut self, name: &Arc<str>) -> u32 {
+        let cut = (0..=NAME_BYTES_MAX.min(name.len())).rev();
+        let text = &name[..cut
+            .into_iter()
+            .find(|at| name.is_char_boundary(*at))
+            .unwrap_or(0)];
+        if let Some(number) = self.numbers.get(text) {
+            // The newest task of a name probably lives longest.
+            if let Some(known) = self.by_number.get_mut(number) {
+                known.of_task = Arc::downgrade(name);
+            }
+            return *number;
+        }
+        if self.by_number.len() >= self.full_at.max(NAMES_MAX) {
+            self.forget_old();
+        }
+        self.last = self.last.wrapping_add(1);
+        let text: Arc<str> = text.into();
+        let of_task = Arc::downgrade(name);
+        self.numbers.insert(text.clone(), self.last);
+        self.by_number.insert(self.last, Name { text, of_task });
+        self.last
+    }
+
+    /// Removes the older half of the names whose tasks have ended.
+    fn forget_old(&mut self) {
+        let mut left = NAMES_MAX / 2;
+        let numbers = &mut self.numbers;
+        self.by_number.retain(|_, name| {
+            let stays = name.of_task.strong_count() > 0 || left == 0;
+            if !stays {
+                left -= 1;
+                numbers.remove(&name.text);
+            }
+            stays
+        });
+        // Twice the rest, so that many living names do not make each new one a search.
+        self.full_at = self.by_number.len() * 2;
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -148,25 +206,15 @@ impl Inspected {
         self.facts.load(index, generation)
     }
 
-    /// Returns the number of a name. Zero if there are too many names.
+    /// Returns the number of a name.
     pub(crate) fn name_number(&self, name: &Arc<str>) -> u32 {
-        let names = &mut *lock(&self.names);
-        if let Some(number) = names.numbers.get(name) {
-            return *number;
-        }
-        if names.list.len() == NAMES_MAX {
-            return 0;
-        }
-        names.list.push(name.clone());
-        let number = u32::try_from(names.list.len()).unwrap_or_default();
-        names.numbers.insert(name.clone(), number);
-        number
+        lock(&self.names).number(name)
     }
 
-    /// Returns the name with this number.
+    /// Returns the name with this number. Returns `None` for zero, and for a name that many others have followed.
     pub(crate) fn name(&self, number: u32) -> Option<Arc<str>> {
-        let index = number.checked_sub(1)?;
-        lock(&self.names).list.get(index as usize).cloned()
+        let names = lock(&self.names);
+        names.by_number.get(&number).map(|name| name.text.clone())
     }
 }
 
@@ -199,6 +247,10 @@ impl Inspected {
 
     /// The runtime has ended.
     pub(crate) fn end(self: &Arc<Self>) {
+        // The program may end right after, and would take the thread that writes with it.
+        if let Some(trigger) = self.trigger.get() {
+            trigger.finish();
+        }
         if let Some(at_end) = self.at_end.get() {
             at_end(self);
         }
@@ -210,9 +262,8 @@ impl Inspected {
     /// Leaves an event for the runtime's thread, with the present time.
     pub(crate) fn leave(&self, mut event: RawEvent) {
         let left = &mut *lock(&self.left);
-        // Read under the lock, and never less than before: a thread that reads the clock at the end of a stop may see
-        // a time that lies ahead.
-        left.last_at = left.last_at.max(self.gate.now());
+        // Read under the lock, and never less than before, so that the events of this list are in order.
+        left.last_at = left.last_at.max(self.gate.read_now());
         event.at = left.last_at;
         if left.events.len() < LEFT_MAX {
             left.events.push(event);

@@ -19,7 +19,7 @@ use std::time::Duration;
 use super::event::{Event, EventKind, SyscallResult, WakeCause, task_of};
 use super::facts::{Facts, halves};
 use super::gate::GateState;
-use super::json::{JsonId, JsonText, OrNull, place};
+use super::json::{JsonId, JsonText, OrNull, Shown, place};
 use super::ring::RawEvent;
 use super::shared::Inspected;
 use super::writer::code;
@@ -141,7 +141,7 @@ impl fmt::Display for TracedTask {
             write!(f, "task {}", self.id)?;
         }
         if let Some(name) = &self.name {
-            write!(f, " `{name}`")?;
+            write!(f, " `{}`", Shown(name))?;
         }
         if let Some(place) = self.place {
             write!(f, ", spawned at {place}")?;
@@ -187,9 +187,15 @@ impl Trace {
         let ring = &inspected.ring;
         // In this order: if the ring goes on between the two, the copy misses events, and counts them as lost.
         let (begin, written) = (ring.oldest().max(from), ring.written());
-        let mut raw: Vec<_> = (begin..written)
-            .filter_map(|seq| Some((seq, ring.read(seq)?)))
-            .collect();
+        let mut raw = Vec::new();
+        for seq in begin..written {
+            match ring.read(seq) {
+                Some(event) => raw.push((seq, event)),
+                // The runtime has overtaken this copy. With the events before, the copy would have a hole in it, and
+                // an export would pair the begin of one poll with the end of another.
+                None => raw.clear(),
+            }
+        }
         let copied = u64::try_from(raw.len()).unwrap_or_default();
         // The events of other threads will get these numbers, unless the runtime writes some of its own before.
         raw.extend((written..).zip(inspected.left()));
@@ -201,7 +207,7 @@ impl Trace {
         Self {
             runtime: inspected.runtime,
             started_unix_ms: inspected.started_unix_ms,
-            now: Duration::from_nanos(inspected.gate.now()),
+            now: Duration::from_nanos(inspected.gate.read_now()),
             overflow: (written - from.min(written)) - copied
                 + inspected.lost.load(Ordering::Relaxed),
             is_stopped: matches!(inspected.gate.state(), GateState::Stopped(_)),

@@ -6,11 +6,12 @@
 
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::panic::Location;
 use std::time::Duration;
 
-use crate::board::{SocketEnd, Subject, Tracked, TrackedJob, WaitNode};
+use super::json::Shown;
+use crate::board::{HolderMark, SocketEnd, Subject, Tracked, TrackedJob, WaitNode};
 use crate::instant::Instant;
 use crate::local_queue::{RuntimeId, TaskId};
 
@@ -46,8 +47,8 @@ pub struct Tree {
     pub(super) place: Option<&'static Location<'static>>,
     pub(super) waits: RangeInclusive<Duration>,
     pub(super) children: Vec<Self>,
-    /// False for a future of another library, which has recorded no reason.
-    pub(super) is_recorded: bool,
+    /// The position of its reason in the list of the task. `None` for a future of another library.
+    pub(super) reason: Option<usize>,
 }
 
 impl Tree {
@@ -82,18 +83,13 @@ impl Tree {
         &self.children
     }
 
-    /// Stores the times of a group's members, which are in the order of the reasons.
-    pub(super) fn set_ranges(
-        &mut self,
-        ranges: &mut impl Iterator<Item = RangeInclusive<Duration>>,
-    ) {
-        if self.is_recorded
-            && let Some(range) = ranges.next()
-        {
-            self.waits = range;
+    /// Stores the times of a group's members. `range` returns those of a reason.
+    pub(super) fn set_ranges(&mut self, range: &impl Fn(usize) -> RangeInclusive<Duration>) {
+        if let Some(reason) = self.reason {
+            self.waits = range(reason);
         }
         for child in &mut self.children {
-            child.set_ranges(ranges);
+            child.set_ranges(range);
         }
     }
 
@@ -108,11 +104,11 @@ impl Tree {
 
 impl fmt::Display for Tree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.label)?;
+        Shown(self.label).fmt(f)?;
         match self.detail.as_str() {
             "" => {}
-            detail if detail.starts_with("fd ") => write!(f, " {detail}")?,
-            detail => write!(f, "({detail})")?,
+            detail if detail.starts_with("fd ") => write!(f, " {}", Shown(detail))?,
+            detail => write!(f, "({})", Shown(detail))?,
         }
         if !self.children.is_empty() {
             write!(f, " > {}", Forest(&self.children))?;
@@ -210,7 +206,7 @@ pub(super) struct TreeNames<'a> {
     pub(super) runtime: Option<RuntimeId>,
     /// The future of `block_on`, and then the tasks by their slots.
     pub(super) tasks: &'a [Snapshot],
-    pub(super) holders: &'a HashMap<usize, Vec<TaskId>>,
+    pub(super) holders: &'a HashMap<usize, Vec<HolderMark>>,
     pub(super) jobs: &'a HashMap<usize, TrackedJob>,
     /// The time of the runtime's clock.
     pub(super) now: u64,
@@ -227,6 +223,29 @@ impl TreeNames<'_> {
         found.ok().filter(|at| self.tasks[*at].tracked.task == task)
     }
 
+    /// Returns true if a thing is still in the hands of the task that is marked.
+    fn is_certain(&self, mark: &HolderMark) -> bool {
+        let spawns = |at: usize| self.tasks[at].tracked.spawns;
+        // The future of a task that was spawned later may have it.
+        mark.spawns
+            .is_none_or(|marked| self.find(mark.task).map(spawns) == Some(marked))
+    }
+
+    /// Returns the tasks that certainly have a thing.
+    fn certain_holders(&self, thing: usize) -> impl Iterator<Item = TaskId> {
+        let marks = self.holders.get(&thing).into_iter().flatten();
+        marks
+            .filter(|mark| self.is_certain(mark))
+            .map(|mark| mark.task)
+    }
+
+    /// Returns the tasks that have a thing. Returns `None` if another one may have it, too.
+    pub(super) fn holders_of(&self, thing: usize) -> Option<Vec<TaskId>> {
+        let marks = self.holders.get(&thing)?;
+        let all = marks.iter().all(|mark| self.is_certain(mark));
+        all.then(|| marks.iter().map(|mark| mark.task).collect())
+    }
+
     /// Returns the identity of a task as the JSON has it.
     pub(super) fn id(&self, task: TaskId) -> String {
         if task == TaskId::ROOT {
@@ -241,7 +260,7 @@ impl TreeNames<'_> {
         let id = self.id(task);
         let found = self.find(task).map(|index| &self.tasks[index].tracked);
         match found.and_then(|tracked| tracked.name.as_ref()) {
-            Some(name) => format!("task {id} `{name}`"),
+            Some(name) => format!("task {id} `{}`", Shown(name)),
             None => format!("task {id}"),
         }
     }
@@ -259,10 +278,10 @@ impl TreeNames<'_> {
                 SocketEnd::Unknown => format!("fd {fd}"),
             },
             Subject::Task(task) => self.task(*task),
-            Subject::Permits(at) => match self.holders.get(at) {
-                Some(holders) if holders.len() > 3 => format!("held by {} tasks", holders.len()),
-                Some(holders) => format!("held by {}", self.tasks(holders)),
-                None => String::new(),
+            Subject::Permits(at) => match &*self.certain_holders(*at).collect::<Vec<_>>() {
+                [] => String::new(),
+                holders if holders.len() > 3 => format!("held by {} tasks", holders.len()),
+                holders => format!("held by {}", self.tasks(holders)),
             },
             Subject::Senders(_, number) => counted(*number, "sender"),
             Subject::Futures(number) => counted(*number, "future"),
@@ -315,50 +334,102 @@ const FOREIGN: &str = "a waker of another library";
 /// The label of a future that has recorded no reason, and that has kept no waker.
 const UNWAKEABLE: &str = "no waker";
 
+/// The label of the futures that lie too deep for a dump.
+const DEEPER: &str = "…";
+
+/// A tree has at most this many levels. A future may call itself for each level of a tree of the user's, and many
+/// readers of JSON refuse more than 128 levels, of which each future takes two.
+const LEVELS_MAX: u32 = 48;
+
+/// The futures of one task, while their trees are made.
+struct Grower<'a> {
+    names: &'a TreeNames<'a>,
+    all: &'a [WaitNode],
+    /// The number of wakers that no reason accounts for.
+    foreign: usize,
+    /// False for a task that is queued or running: then a future without a reason is about to be polled.
+    is_waiting: bool,
+}
+
 /// Makes the trees of a task. `foreign` is the number of its wakers that no reason accounts for. `is_waiting` is false
-/// for a task that is queued or running: then a future without a reason is about to be polled.
+/// for a task that is queued or running.
 pub(super) fn trees(
     reasons: &[WaitNode],
     names: &TreeNames<'_>,
-    mut foreign: usize,
+    foreign: usize,
     is_waiting: bool,
 ) -> Vec<Tree> {
-    let mut trees = below(reasons, names, &mut foreign, is_waiting);
+    let mut grower = Grower {
+        names,
+        all: reasons,
+        foreign,
+        is_waiting,
+    };
+    let mut trees = grower.below(0..reasons.len(), 0);
     if is_waiting && trees.is_empty() {
-        trees.push(unknown(&mut foreign, Duration::ZERO));
+        trees.push(unknown(&mut grower.foreign, Duration::ZERO));
     }
     trees
 }
 
-fn below(
-    mut reasons: &[WaitNode],
-    names: &TreeNames<'_>,
-    foreign: &mut usize,
-    is_waiting: bool,
-) -> Vec<Tree> {
-    let mut trees = Vec::new();
-    while let Some((first, rest)) = reasons.split_first() {
-        let inside = rest.iter().take_while(|reason| reason.depth > first.depth);
-        let (inside, others) = rest.split_at(inside.count());
-        let waited = Duration::from_nanos(names.now.saturating_sub(first.since));
-        let mut children = below(inside, names, foreign, is_waiting);
-        if is_waiting {
-            // A combinator knows how many futures it has. Those that recorded no reason are shown, too.
-            for _ in children.len()..futures_of(first) {
-                children.push(unknown(foreign, waited));
+impl Grower<'_> {
+    /// Makes the trees of the reasons in this range.
+    fn below(&mut self, range: Range<usize>, level: u32) -> Vec<Tree> {
+        let mut trees = Vec::new();
+        let mut at = range.start;
+        while at < range.end {
+            let first = &self.all[at];
+            let rest = &self.all[at + 1..range.end];
+            let inside = rest.iter().take_while(|reason| reason.depth > first.depth);
+            let inside = at + 1..at + 1 + inside.count();
+            let mut tree = self.tree(at);
+            at = inside.end;
+            if level + 2 >= LEVELS_MAX && inside.len() > 1 {
+                tree.children = self.deep(inside);
+            } else {
+                tree.children = self.below(inside, level + 1);
+                if self.is_waiting {
+                    // A combinator knows how many futures it has. Those that recorded no reason are shown, too.
+                    for _ in tree.children.len()..futures_of(first) {
+                        tree.children
+                            .push(unknown(&mut self.foreign, *tree.waits.start()));
+                    }
+                }
             }
+            trees.push(tree);
         }
-        trees.push(Tree {
-            label: first.label,
-            detail: names.detail(first),
-            place: first.site,
-            waits: waited..=waited,
-            children,
-            is_recorded: true,
-        });
-        reasons = others;
+        trees
     }
-    trees
+
+    /// Makes one tree of all futures in this range. It has only those that have no others inside: they tell what the
+    /// task waits for.
+    fn deep(&self, range: Range<usize>) -> Vec<Tree> {
+        const SHOWN_MAX: usize = 8;
+        let depth = |at: usize| self.all[at].depth;
+        let is_leaf = |at: &usize| at + 1 == range.end || depth(at + 1) <= depth(*at);
+        let leaves = range.clone().filter(is_leaf).take(SHOWN_MAX);
+        vec![Tree {
+            label: DEEPER,
+            detail: counted(range.len(), "future"),
+            place: None,
+            children: leaves.map(|at| self.tree(at)).collect(),
+            ..self.tree(range.start)
+        }]
+    }
+
+    /// Makes the tree of the reason at this position.
+    fn tree(&self, at: usize) -> Tree {
+        let reason = &self.all[at];
+        let waited = Duration::from_nanos(self.names.now.saturating_sub(reason.since));
+        Tree {
+            label: reason.label,
+            detail: self.names.detail(reason),
+            place: reason.site,
+            waits: waited..=waited,
+            children: Vec::new(),
+            reason: Some(at),
+        }
+    }
 }
 
 /// Returns the number of futures that must be inside a reason, at least.
@@ -382,6 +453,6 @@ fn unknown(foreign: &mut usize, waited: Duration) -> Tree {
         place: None,
         waits: waited..=waited,
         children: Vec::new(),
-        is_recorded: false,
+        reason: None,
     }
 }

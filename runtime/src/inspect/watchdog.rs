@@ -21,11 +21,15 @@ use signal_hook::{flag, low_level};
 
 use super::dump::Dump;
 use super::findings::long_poll_text;
+use super::json::Shown;
 use crate::board::{Board, LongPoll, RunningPoll};
 use crate::local_queue::{RuntimeId, TaskId};
 
 /// A signal and the end of the runtime are noticed after at most this time.
 const LOOK_EVERY_MAX: Duration = Duration::from_millis(50);
+
+/// If the watchdog sleeps longer than it wanted by this, the process was stopped, and no task is to blame.
+const ABSENCE_MIN: Duration = Duration::from_millis(500);
 
 /// The board keeps this many reports.
 const LONG_POLLS_MAX: usize = 16;
@@ -54,12 +58,19 @@ pub(super) fn start(board: &Arc<Board>, dumps_on_sigusr1: bool) {
 
 fn watch(board: &Weak<Board>, every: Duration, signal: &AtomicBool) {
     let mut reported = None;
-    loop {
+    let run_time = |board: Option<Arc<Board>>| board.map(|board| board.run_time());
+    while let Some(before) = run_time(board.upgrade()) {
         // A sleep and no condition: the runtime's thread then has no call to make.
         thread::sleep(every);
         let Some(board) = board.upgrade() else {
             return;
         };
+        // Both threads have been away: a signal, a debugger or a limit of the container has stopped the process.
+        let passed = Duration::from_nanos(board.run_time().saturating_sub(before));
+        let absent = passed.saturating_sub(every);
+        if absent >= ABSENCE_MIN {
+            board.was_absent(u64::try_from(absent.as_nanos()).unwrap_or(u64::MAX));
+        }
         // Relaxed, because the flag guards no other memory.
         if signal.swap(false, Ordering::Relaxed) {
             say(&Dump::of(&board).to_string());
@@ -93,6 +104,7 @@ fn report(board: &Board, running: &RunningPoll, task: TaskId, nanos: u64) {
         task_site: tracked.and_then(|tracked| tracked.site),
         label: innermost.map(|reason| reason.label),
         site: innermost.and_then(|reason| reason.site),
+        began: running.began,
         nanos,
     };
     census.long_polls.push(poll.clone());
@@ -112,7 +124,7 @@ fn report(board: &Board, running: &RunningPoll, task: TaskId, nanos: u64) {
     let name = poll
         .name
         .as_ref()
-        .map_or_else(String::new, |name| format!(" `{name}`"));
+        .map_or_else(String::new, |name| format!(" `{}`", Shown(name)));
     let text = long_poll_text(&poll, &format!("task {id}{name}"), true);
     // Without a subscriber the warning would be lost, and this one must be seen.
     if tracing::dispatcher::has_been_set() {

@@ -154,7 +154,10 @@ impl Semaphore {
         let origin = Origin::here("permit");
         async move {
             _ = self.acquire_raw(1, origin).await;
-            OwnedSemaphorePermit { semaphore: self }
+            OwnedSemaphorePermit {
+                _held: Held::by_any_task(&*self),
+                semaphore: self,
+            }
         }
     }
 
@@ -428,6 +431,7 @@ impl Drop for SemaphorePermit<'_> {
 #[derive(Debug)]
 pub struct OwnedSemaphorePermit {
     semaphore: Rc<Semaphore>,
+    _held: Held,
 }
 
 impl Drop for OwnedSemaphorePermit {

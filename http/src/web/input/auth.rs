@@ -60,7 +60,8 @@ pub fn is_same_secret(given: &str, expected: &str) -> bool {
 
 /// Returns the name and the password of an `Authorization: Basic …` field.
 ///
-/// Returns `None` if the field is absent, repeated or malformed.
+/// Returns `None` if the field is absent, repeated or malformed, or if there is a control character in the name or the
+/// password (RFC 7617, 2). The two are UTF-8.
 /// [`Response::unauthorized`](crate::web::response::Response::unauthorized) asks the client for them.
 ///
 /// # Examples
@@ -89,6 +90,10 @@ pub fn basic_auth(request: &Request<'_>) -> Option<Credentials> {
     }
     let decoded = STANDARD.decode(trim_text(encoded)).ok()?;
     let decoded = String::from_utf8(decoded).ok()?;
+    // RFC 7617, 2. A name goes into logs, where a line end would begin another line.
+    if decoded.chars().any(char::is_control) {
+        return None;
+    }
     let (name, password) = decoded.split_once(':')?;
     Some(Credentials {
         name: name.to_owned(),

@@ -1,6 +1,7 @@
 //! Cross-origin resource sharing: which pages of other origins may read answers (Fetch standard, 3.2).
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -23,10 +24,15 @@ use crate::web::single::only;
 ///
 /// | a request | gets |
 /// |---|---|
+/// | of any page, with [`Cors::any`] | the handler's answer, also an error, with `Access-Control-Allow-Origin: *`. So has a request without Origin, because a cache may keep its answer for a page |
 /// | without Origin | the handler's answer, and `Vary: Origin` |
 /// | of an allowed origin | the handler's answer, also an error, with `Access-Control-Allow-Origin` |
 /// | of another origin | the handler's answer without such a field, so the browser withholds it |
 /// | a preflight (OPTIONS with Access-Control-Request-Method) | 204, with the fields that allow the request if all of it is allowed. The handler does not see it |
+///
+/// Put it outside of middleware that asks for credentials: a preflight has none, and a page must see a 401 to act on it.
+/// A refusal of the server before there is a handler has no such field, such as a 413 for a length above
+/// [`Limits::body_bytes_max`](crate::Limits::body_bytes_max). Browsers report it as an error of CORS.
 ///
 /// # Examples
 ///
@@ -60,6 +66,7 @@ pub struct Cors {
     exposed: Vec<HeaderName>,
     has_credentials: bool,
     max_age: Option<Duration>,
+    is_private: bool,
 }
 
 #[derive(Clone)]
@@ -77,6 +84,7 @@ impl Cors {
             exposed: Vec::new(),
             has_credentials: false,
             max_age: None,
+            is_private: false,
         }
     }
 
@@ -86,7 +94,8 @@ impl Cors {
     /// # Panics
     ///
     /// If a text is not an origin as browsers send it: a scheme, `://`, a host in small letters and perhaps a port, and
-    /// no `/` behind them.
+    /// no `/` behind them. A browser leaves out the port of the scheme (`:443` of https), and sends a host of other
+    /// letters in its form of `xn--`. There are no stars: see [`matching`](Self::matching).
     pub fn of<O: Into<String>>(origins: impl IntoIterator<Item = O>) -> Self {
         let origins: Vec<String> = origins.into_iter().map(Into::into).collect();
         for origin in &origins {
@@ -138,9 +147,14 @@ impl Cors {
     ///
     /// # Panics
     ///
-    /// If a name is invalid.
+    /// If a name is invalid, or a star: see [`any_header`](Self::any_header).
     pub fn headers<'n>(mut self, names: impl IntoIterator<Item = &'n str>) -> Self {
-        self.headers = Some(named(names));
+        let names = named(names);
+        assert!(
+            names.iter().all(|name| name != "*"),
+            "a star is no name of a field: `Cors::any_header` allows all"
+        );
+        self.headers = Some(names);
         self
     }
 
@@ -189,8 +203,34 @@ impl Cors {
         self
     }
 
+    /// Lets pages of the internet reach this server in a private network or on the visitor's own machine. Some browsers
+    /// ask for it in a preflight, by Access-Control-Request-Private-Network (Private Network Access).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::web::middleware::Cors;
+    ///
+    /// // A program that listens on the visitor's machine, and a site that talks to it.
+    /// let local = Cors::of(["https://app.example.org"]).private_network();
+    /// # drop(local);
+    /// ```
+    pub fn private_network(mut self) -> Self {
+        self.is_private = true;
+        self
+    }
+
     /// Puts the rules around a handler.
+    ///
+    /// # Panics
+    ///
+    /// If a star is [exposed](Self::expose) with [`credentials`](Self::credentials): it is a name then, and allows no
+    /// field.
     pub fn around(self, handler: impl Handler) -> impl Handler {
+        assert!(
+            !self.has_credentials || self.exposed.iter().all(|name| name != "*"),
+            "a star is exposed with credentials: name the fields"
+        );
         async move |request: Request<'_>| {
             let preflight = request.headers().get("access-control-request-method");
             match preflight.filter(|_| *request.method() == Method::OPTIONS) {
@@ -221,22 +261,25 @@ impl Cors {
 
     /// Returns the value that allows the origin of this request, if it is allowed.
     fn allowed<'c>(&self, request: &Request<'c>) -> Option<&'c str> {
-        let origin = str::from_utf8(only(request.headers(), "origin")?).ok()?;
         match &self.origins {
             AllowedOrigins::Any => Some("*"),
-            AllowedOrigins::Some(is_allowed) => is_allowed(origin).then_some(origin),
+            AllowedOrigins::Some(is_allowed) => {
+                let origin = str::from_utf8(only(request.headers(), "origin")?).ok()?;
+                is_allowed(origin).then_some(origin)
+            }
         }
     }
 
     /// Returns the fields of the answer to a preflight. Without the fields that allow it, the browser sends no request.
     fn preflight(&self, request: &Request<'_>, method: &str) -> HeaderMap {
         let mut answer = HeaderMap::new();
-        let vary = "origin, access-control-request-method, access-control-request-headers";
+        let vary = "origin, access-control-request-method, access-control-request-headers, \
+            access-control-request-private-network";
         answer.insert("vary", HeaderValue::from_static(vary));
-        let asked = only(request.headers(), "access-control-request-headers");
-        let asked = asked
-            .and_then(|names| str::from_utf8(names).ok())
-            .unwrap_or_default();
+        // A browser sends one list, and a proxy may split it.
+        let lists = request.headers().get_all("access-control-request-headers");
+        let asked =
+            String::from_utf8_lossy(&lists.collect::<Vec<_>>().join(&b", "[..])).into_owned();
         let is_allowed = |name: &str| match &self.headers {
             None => true,
             Some(headers) => headers
@@ -267,10 +310,18 @@ impl Cors {
         insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         insert(ACCESS_CONTROL_ALLOW_METHODS, &list(&self.methods));
         if !asked.is_empty() {
-            insert(ACCESS_CONTROL_ALLOW_HEADERS, asked);
+            insert(ACCESS_CONTROL_ALLOW_HEADERS, &asked);
         }
         if self.has_credentials {
             insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, "true");
+        }
+        if self.is_private
+            && request
+                .headers()
+                .contains("access-control-request-private-network")
+        {
+            let name = HeaderName::from_static("access-control-allow-private-network");
+            insert(name, "true");
         }
         if let Some(age) = self.max_age {
             insert(ACCESS_CONTROL_MAX_AGE, &age.as_secs().to_string());
@@ -289,13 +340,32 @@ impl fmt::Debug for Cors {
     }
 }
 
-/// Returns true for the form in which browsers send an origin (RFC 6454, 6.2).
+/// Returns true for the form in which browsers send an origin (RFC 6454, 6.2). A text of another form would match none
+/// of them.
 pub(super) fn is_origin(text: &str) -> bool {
-    text.split_once("://").is_some_and(|(scheme, host)| {
-        !scheme.is_empty() && !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ', ','])
-    }) && !text
-        .bytes()
-        .any(|byte| byte.is_ascii_uppercase() || byte.is_ascii_control())
+    let Some((scheme, place)) = text.split_once("://") else {
+        return false;
+    };
+    let is_small = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_lowercase())
+        && scheme
+            .bytes()
+            .all(|byte| is_small(byte) || b"+-.".contains(&byte));
+    let bracketed = place
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'));
+    let (is_host, port) = if let Some((address, port)) = bracketed {
+        (address.parse::<Ipv6Addr>().is_ok(), port)
+    } else {
+        let (host, port) = place.split_at(place.find(':').unwrap_or(place.len()));
+        let is_host = |byte| is_small(byte) || b"-._".contains(&byte);
+        (!host.is_empty() && host.bytes().all(is_host), port)
+    };
+    // A browser leaves out the port of the scheme.
+    let is_usual = matches!((scheme, port), ("https", ":443") | ("http", ":80"));
+    let number = port.strip_prefix(':').and_then(|port| port.parse().ok());
+    let is_number = number.is_some_and(|number: u16| number > 0 && format!(":{number}") == port);
+    is_scheme && is_host && (port.is_empty() || is_number && !is_usual)
 }
 
 fn named<'n>(names: impl IntoIterator<Item = &'n str>) -> Vec<HeaderName> {

@@ -9,6 +9,7 @@ use super::cors::is_origin;
 use crate::error::ClientError;
 use crate::exchange::handler::Handler;
 use crate::exchange::request::Request;
+use crate::web::scheme::is_https;
 
 /// Refuses requests that a page of another site has made a browser send, with 403.
 ///
@@ -40,11 +41,11 @@ pub fn csrf(handler: impl Handler) -> impl Handler {
 ///
 /// | a request | |
 /// |---|---|
-/// | GET, HEAD, OPTIONS | passes: a handler must not change anything for these |
+/// | GET, HEAD, OPTIONS | passes: a handler must not change anything for these. But the handshake of a WebSocket, which is a GET, is judged by the rows below |
 /// | of a [trusted](Self::trust) origin, or with an [exception](Self::except) | passes |
 /// | Sec-Fetch-Site: `same-origin` or `none` (typed by the user) | passes |
 /// | Sec-Fetch-Site: `same-site` or `cross-site` | 403 |
-/// | without Sec-Fetch-Site, and Origin has the host of the Host field | passes |
+/// | without Sec-Fetch-Site, and Origin has the host and the port of the Host field | passes, but not from http to TLS of this server |
 /// | without Sec-Fetch-Site, and another Origin | 403 |
 /// | without both | passes: no browser sent it, so no cookie came against the user's will |
 ///
@@ -114,10 +115,12 @@ impl Csrf {
     }
 
     fn passes(&self, request: &Request<'_>) -> bool {
-        if matches!(
+        let is_safe = matches!(
             *request.method(),
             Method::GET | Method::HEAD | Method::OPTIONS
-        ) {
+        );
+        // A browser lets any page open a WebSocket to any site, with the cookies of that site.
+        if is_safe && !request.offers("websocket") {
             return true;
         }
         // No browser repeats one of these fields. A repeated one is read as empty, which passes no comparison below.
@@ -132,16 +135,10 @@ impl Csrf {
                 .iter()
                 .any(|trusted| trusted.as_bytes() == origin)
         };
-        let is_of_host = |origin: &[u8]| {
-            let host = str::from_utf8(origin)
-                .ok()
-                .and_then(|origin| Some(origin.split_once("://")?.1));
-            host.is_some() && host == request.host()
-        };
         origin.is_some_and(is_trusted)
             || match (value("sec-fetch-site"), origin) {
                 (Some(site), _) => matches!(site, b"same-origin" | b"none"),
-                (None, Some(origin)) => is_of_host(origin),
+                (None, Some(origin)) => is_of_host(origin, request),
                 (None, None) => true,
             }
             || self
@@ -149,6 +146,26 @@ impl Csrf {
                 .as_ref()
                 .is_some_and(|is_exception| is_exception(request))
     }
+}
+
+/// Returns true if an origin is that of this server, as far as the request tells it.
+fn is_of_host(origin: &[u8], request: &Request<'_>) -> bool {
+    let origin = str::from_utf8(origin).ok();
+    let Some(((scheme, place), host)) = origin
+        .and_then(|origin| origin.split_once("://"))
+        .zip(request.host())
+    else {
+        return false;
+    };
+    let usual_port = match scheme {
+        "https" => ":443",
+        // The attacker of a network can write any page of http. Without TLS here, a proxy in front may have it.
+        "http" if !is_https(request) => ":80",
+        _ => return false,
+    };
+    // A browser leaves the usual port out, and writes small letters. A proxy may change both in Host.
+    let shorter = host.strip_suffix(usual_port).unwrap_or(host);
+    host.eq_ignore_ascii_case(place) || shorter.eq_ignore_ascii_case(place)
 }
 
 impl fmt::Debug for Csrf {

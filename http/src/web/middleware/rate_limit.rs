@@ -37,6 +37,9 @@ use crate::exchange::request::Request;
 /// The default of [`RateLimit::keys_max`].
 const KEYS_MAX: usize = 100_000;
 
+/// The longest `per`: a century. A time beyond it could not be added to the clock.
+const PER_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// Limits how often each client may ask. Further requests get 429 with Retry-After, and the connection stays.
 ///
 /// A client is its address, or any key by [`by`](Self::by). Behind a proxy, put
@@ -83,7 +86,8 @@ pub struct RateLimit<K = IpAddr> {
 type KeyOf<K> = Rc<dyn Fn(&Request<'_>) -> Option<K>>;
 
 impl RateLimit {
-    /// Allows `count` requests at once, and as many again in each `per`, evenly.
+    /// Allows `count` requests at once, and as many again in each `per`, evenly. More than a century counts as a century,
+    /// and a rate above one request in a nanosecond as that.
     ///
     /// # Panics
     ///
@@ -92,7 +96,7 @@ impl RateLimit {
         assert!(count > 0 && !per.is_zero(), "a limit of no request");
         Self {
             count,
-            per,
+            per: per.min(PER_MAX),
             keys_max: KEYS_MAX,
             is_reported: false,
             key: Rc::new(|request| request.client_address().map(network_of)),
@@ -113,6 +117,8 @@ fn network_of(address: IpAddr) -> IpAddr {
 
 impl<K: Eq + Hash + 'static> RateLimit<K> {
     /// Counts by the key that this function returns. A request without a key is not limited.
+    ///
+    /// The keys stay in memory. So a key that a client writes should be one that you know, or short.
     pub fn by<L>(self, key: impl Fn(&Request<'_>) -> Option<L> + 'static) -> RateLimit<L> {
         RateLimit {
             count: self.count,
@@ -211,7 +217,7 @@ impl<K> Default for Counts<K> {
 
 impl<K: Eq + Hash> Counts<K> {
     fn ask(&mut self, key: K, limit: &RateLimit<K>, now: Instant) -> Verdict {
-        let share = limit.per / limit.count;
+        let share = (limit.per / limit.count).max(Duration::from_nanos(1));
         let allowance = share * limit.count;
         let known = self
             .recent
@@ -228,7 +234,7 @@ impl<K: Eq + Hash> Counts<K> {
         }
         self.recent.insert(key, whole_at);
         let whole_after = whole_at.saturating_duration_since(now);
-        let left = allowance.saturating_sub(whole_after).as_nanos() / share.as_nanos().max(1);
+        let left = allowance.saturating_sub(whole_after).as_nanos() / share.as_nanos();
         Verdict {
             wait,
             left: u32::try_from(left).unwrap_or(u32::MAX),

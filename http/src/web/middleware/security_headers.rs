@@ -19,7 +19,8 @@ use crate::exchange::request::Request;
 /// | Strict-Transport-Security | none | see [`hsts`](Self::hsts) |
 /// | Content-Security-Policy, Permissions-Policy | none | they depend on the pages: [`set`](Self::set) them |
 ///
-/// A handler replaces a field for its own answer with [`Request::replace_header`].
+/// A field of the handler's own answer takes the place of one of these. So does an inner `SecurityHeaders`, and
+/// [`Request::replace_header`] for the answer to an error.
 ///
 /// # Examples
 ///
@@ -114,7 +115,7 @@ impl SecurityHeaders {
     pub fn around(self, handler: impl Handler) -> impl Handler {
         async move |request: Request<'_>| {
             for (name, value) in &self.0 {
-                request.add_header(name, value)?;
+                request.replace_header(name, value)?;
             }
             handler.call(request).await
         }

@@ -3,8 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::handle::ClientSession;
+use super::seal::since_epoch;
 use crate::error::Result;
 
+/// The start of the names of the values that are texts. Each text has a value of its own, so that requests at the same
+/// time lose none.
 const FLASHES: &str = "_flash";
 
 /// A text for the next page of a client.
@@ -54,13 +57,19 @@ impl ClientSession<'_, '_> {
     /// }
     /// ```
     pub fn flash(&self, kind: impl Into<String>, text: impl Into<String>) -> Result<()> {
-        let mut all: Vec<Flash> = self.get(FLASHES)?.unwrap_or_default();
         let (kind, text) = (kind.into(), text.into());
-        all.push(Flash { kind, text });
-        self.insert(FLASHES, all)
+        let kept = self.names(FLASHES);
+        let name = |nanos: u128| format!("{FLASHES}{nanos:032x}");
+        let mut nanos = since_epoch().as_nanos();
+        // Two texts of one tick of the clock.
+        while kept.contains(&name(nanos)) {
+            nanos += 1;
+        }
+        self.insert(&name(nanos), Flash { kind, text })
     }
 
-    /// Returns the kept texts in their order, and removes them.
+    /// Returns the kept texts in their order, and removes them. Two requests at the same time may both return one. None is
+    /// lost.
     ///
     /// # Errors
     ///
@@ -80,11 +89,11 @@ impl ClientSession<'_, '_> {
     /// }
     /// ```
     pub fn flashes(&self) -> Result<Vec<Flash>> {
-        let all = self.get(FLASHES)?;
-        match all {
-            Some(_) => self.remove(FLASHES)?,
-            None => false,
-        };
-        Ok(all.unwrap_or_default())
+        let mut all = Vec::new();
+        for name in self.names(FLASHES) {
+            all.extend(self.get::<Flash>(&name)?);
+            self.remove(&name)?;
+        }
+        Ok(all)
     }
 }

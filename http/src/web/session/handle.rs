@@ -1,6 +1,6 @@
 //! The session of one request: its values, its changes, and its cookie.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::seal::SessionSettings;
+use super::seal::{BEGUN, SessionSettings, since_epoch};
 use super::store::{Changes, SessionStore, Values};
 use crate::error::{Error, Result};
 use crate::exchange::request::Request;
@@ -53,6 +53,8 @@ pub(super) struct RequestSession {
     settings: Rc<SessionSettings>,
     store: Rc<dyn Saves>,
     live: RefCell<Live>,
+    /// True if the answer tells caches that it depends on the cookie.
+    varies: Cell<bool>,
 }
 
 #[derive(Default)]
@@ -81,7 +83,15 @@ impl<'r, 'c> ClientSession<'r, 'c> {
         let state =
             state.ok_or_else(|| Error::message("`Sessions::around` is not around this handler"))?;
         let state = Rc::clone(&*state);
+        state.vary(request)?;
         Ok(Self { request, state })
+    }
+
+    /// Returns the names of the values that begin with this text, in their order.
+    pub(super) fn names(&self, start: &str) -> Vec<String> {
+        let live = self.state.live.borrow();
+        let names = live.values.keys().filter(|name| name.starts_with(start));
+        names.cloned().collect()
     }
 
     /// Returns the value of this name.
@@ -149,12 +159,17 @@ impl<'r, 'c> ClientSession<'r, 'c> {
     /// Gives the session a new id and keeps its values. The old id is no longer valid. Call this at each login and
     /// each change of rights, so that an id that an attacker has planted or seen before gets none.
     ///
-    /// A request at the same time with the old id loses its changes. In a cookie there is no id, so this has no effect.
+    /// A [lifetime](super::Sessions::lifetime) begins again. A request at the same time with the old id loses its
+    /// changes. In a cookie there is no id.
     ///
     /// # Errors
     ///
     /// If the system has no random bytes.
     pub fn rotate(&self) -> Result<()> {
+        let is_begun = self.state.live.borrow().values.contains_key(BEGUN);
+        if is_begun {
+            self.change(BEGUN, Some(since_epoch().as_secs().into()))?;
+        }
         let mut live = self.state.live.borrow_mut();
         if self.state.settings.sealing.is_some() || live.id.is_none() || live.is_new {
             return Ok(());
@@ -178,6 +193,7 @@ impl<'r, 'c> ClientSession<'r, 'c> {
         let mut cookie = self.state.cookie(self.request, "");
         cookie.make_removal();
         let name = &self.state.settings.name;
+        self.state.vary(self.request)?;
         self.request.replace_cookie(name, &cookie.to_string())?;
         let mut live = self.state.live.borrow_mut();
         let known = live.id.take().filter(|_| !live.is_new);
@@ -216,7 +232,13 @@ impl<'r, 'c> ClientSession<'r, 'c> {
         self.state.save().await
     }
 
-    fn change(&self, name: &str, value: Option<Value>) -> Result<()> {
+    pub(super) fn change(&self, name: &str, value: Option<Value>) -> Result<()> {
+        let is_unbegun = self.state.settings.lifetime.is_some()
+            && name != BEGUN
+            && !self.state.live.borrow().values.contains_key(BEGUN);
+        if is_unbegun {
+            self.change(BEGUN, Some(since_epoch().as_secs().into()))?;
+        }
         let mut live = self.state.live.borrow_mut();
         let before = match value.clone() {
             Some(value) => live.values.insert(name.to_owned(), value),
@@ -262,19 +284,26 @@ impl RequestSession {
             settings,
             store,
             live: RefCell::new(live),
+            varies: Cell::new(false),
         }
     }
 
     /// Sends a cookie in place of one that has lived for half of its time.
-    pub(super) fn renew_if_half_over(&self, request: &Request<'_>) -> Result<()> {
+    pub(super) fn renew_if_half_over(&self, request: &Request<'_>) {
         let (settings, live) = (&self.settings, self.live.borrow());
-        match &settings.sealing {
-            Some(sealing) if live.is_half_over => {
-                let sealed = sealing.seal(&settings.name, &live.values, settings.timeout);
-                self.send_cookie(request, &sealed)
-            }
-            _ => Ok(()),
+        if let Some(sealing) = settings.sealing.as_ref().filter(|_| live.is_half_over) {
+            let sealed = sealing.seal(&settings.name, &live.values, settings.timeout);
+            // Other settings than before may make it too long. Then the client keeps the one that it has.
+            let _sent = self.send_cookie(request, &sealed);
         }
+    }
+
+    /// Tells caches that the answer depends on the cookie.
+    fn vary(&self, request: &Request<'_>) -> Result<()> {
+        if self.varies.replace(true) {
+            return Ok(());
+        }
+        request.add_header("vary", "cookie")
     }
 
     pub(super) async fn save(&self) -> Result<()> {
@@ -293,12 +322,14 @@ impl RequestSession {
         if field.len() > COOKIE_BYTES_MAX {
             return Err(Error::message("the session is larger than a cookie"));
         }
+        self.vary(request)?;
         request.replace_cookie(&self.settings.name, &field)
     }
 
     fn cookie(&self, request: &Request<'_>, value: &str) -> Cookie<'static> {
         let settings = &self.settings;
-        let secure = settings.secure.unwrap_or_else(|| is_https(request));
+        let secure = settings.secure;
+        let secure = secure.unwrap_or_else(|| settings.needs_secure() || is_https(request));
         Cookie::build((settings.name.clone(), value.to_owned()))
             .path("/")
             .http_only(true)

@@ -23,10 +23,11 @@
 //!
 //! The middleware reads the session before it calls the handler. Each change replaces the Set-Cookie field that is
 //! to be sent. When the handler has ended, with an answer or an error, the middleware writes the *changes* to the
-//! store. So requests at the same time that change different values both succeed.
+//! store, and holds the answer meanwhile. So a client that follows a redirect at once finds its session. Requests at the
+//! same time that change different values both succeed.
 //!
-//! The client can see a streamed or a large answer before the store has the changes. Call [`ClientSession::save`] before
-//! such an answer.
+//! The client can see a streamed or a large answer before the store has the changes, and an answer whose handler waits
+//! after it. Call [`ClientSession::save`] before such an answer.
 //!
 //! A handler that panics or is dropped saves nothing.
 //!

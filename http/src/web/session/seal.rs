@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cookie::{Cookie, CookieJar, Key, SameSite};
+use serde_json::Value;
 
 use super::store::Values;
 
@@ -14,6 +15,8 @@ use super::store::Values;
 pub(super) struct SessionSettings {
     pub(super) name: String,
     pub(super) timeout: Duration,
+    /// The time after which a session ends however often it is used.
+    pub(super) lifetime: Option<Duration>,
     pub(super) same_site: SameSite,
     /// `None`: if the connection has TLS.
     pub(super) secure: Option<bool>,
@@ -36,7 +39,7 @@ pub(super) struct OpenedCookie {
 
 impl Sealing {
     pub(super) fn seal(&self, name: &str, values: &Values, timeout: Duration) -> String {
-        let end = (since_epoch() + timeout).as_secs();
+        let end = since_epoch().saturating_add(timeout).as_secs();
         // The name is inside, because a signature covers only the value, and a cookie could be renamed.
         let text = serde_json::json!([name, end, values]).to_string();
         let cookie = Cookie::new(name.to_owned(), URL_SAFE_NO_PAD.encode(text));
@@ -69,7 +72,18 @@ impl Sealing {
     }
 }
 
-fn since_epoch() -> Duration {
+/// The name of the value that tells when a session has begun, in seconds of Unix time.
+pub(super) const BEGUN: &str = "_begun";
+
+/// Returns true if a session is as old as its lifetime. A session that does not tell its begin has begun before there
+/// was a lifetime.
+pub(super) fn is_over(values: &Values, lifetime: Duration) -> bool {
+    let begun = values.get(BEGUN).and_then(Value::as_u64).unwrap_or(0);
+    since_epoch() >= Duration::from_secs(begun).saturating_add(lifetime)
+}
+
+/// Returns the Unix time.
+pub(super) fn since_epoch() -> Duration {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()

@@ -7,17 +7,25 @@ use std::time::Duration;
 use cookie::{Key, SameSite};
 
 use super::handle::{Live, RequestSession, is_id};
-use super::seal::{OpenedCookie, Sealing, SessionSettings};
+use super::seal::{OpenedCookie, Sealing, SessionSettings, is_over};
 use super::store::{Changes, SessionStore, Values};
 use crate::error::Result;
+use crate::exchange::handle::HeldAnswer;
 use crate::exchange::handler::Handler;
 use crate::exchange::request::Request;
 use crate::web::input;
+
+/// The most cookies of the session's name that are tried. A page of another host of the domain can set more of them,
+/// and each one costs a look into the store.
+const CANDIDATES_MAX: usize = 4;
 
 /// Makes sessions for a handler. [`around`](Self::around) makes the middleware.
 ///
 /// The cookie has `HttpOnly`, `SameSite=Lax` and `Path=/`, and `Secure` over TLS. Without more settings it is named
 /// `session`, ends with the browser, and a session ends 30 minutes after its last request.
+///
+/// An answer for which the session was looked at, or that renews the cookie, has `Vary: cookie`. So no cache keeps the
+/// page of one client for another.
 ///
 /// # Examples
 ///
@@ -29,7 +37,6 @@ use crate::web::input;
 /// let sessions = Sessions::in_cookie(new)
 ///     .key_before(old)
 ///     .name("__Host-mill")
-///     .secure(true)
 ///     .same_site(SameSite::Strict)
 ///     .timeout(Duration::from_secs(3600));
 /// # drop(sessions);
@@ -69,6 +76,7 @@ impl<S: SessionStore> Sessions<S> {
             settings: SessionSettings {
                 name: "session".to_owned(),
                 timeout: Duration::from_secs(30 * 60),
+                lifetime: None,
                 same_site: SameSite::Lax,
                 secure: None,
                 sealing: None,
@@ -76,7 +84,8 @@ impl<S: SessionStore> Sessions<S> {
         }
     }
 
-    /// Sets the name of the cookie. Browsers hold `__Host-…` to `Secure` and to this host.
+    /// Sets the name of the cookie. Browsers hold `__Host-…` to `Secure` and to this host, so such a cookie has `Secure`
+    /// on each connection. No page of another host of the domain can then set a session of its own (RFC 6265bis, 4.1.3).
     ///
     /// # Panics
     ///
@@ -101,14 +110,45 @@ impl<S: SessionStore> Sessions<S> {
         self
     }
 
-    /// Sets `Secure`, in place of the default: if the connection has TLS. Set it behind a proxy that has TLS.
+    /// Sets the time from the begin of a session, or from its last [`rotate`](super::ClientSession::rotate), to its end,
+    /// however often it is used. So a copied cookie is of no use after that. The default has no such end.
+    ///
+    /// The session has one more value for it, named `_begun`. A session that was made without this setting ends at once.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel::http::web::session::{MemoryStore, Sessions};
+    ///
+    /// // A day of work, and half an hour without a request.
+    /// let sessions = Sessions::in_store(MemoryStore::new(10_000)).lifetime(Duration::from_secs(10 * 3600));
+    /// # drop(sessions);
+    /// ```
+    #[must_use]
+    pub fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.settings.lifetime = Some(lifetime);
+        self
+    }
+
+    /// Sets `Secure`, in place of the default: if the connection has TLS, or if browsers refuse the cookie without it
+    /// ([`name`](Self::name), [`same_site`](Self::same_site)). Set it behind a proxy that has TLS.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::web::session::{MemoryStore, Sessions};
+    ///
+    /// let behind_nginx = Sessions::in_store(MemoryStore::new(10_000)).secure(true);
+    /// # drop(behind_nginx);
+    /// ```
     #[must_use]
     pub fn secure(mut self, secure: bool) -> Self {
         self.settings.secure = Some(secure);
         self
     }
 
-    /// Sets `SameSite`. `None` needs `Secure`.
+    /// Sets `SameSite`. With `None`, the cookie has `Secure` on each connection.
     #[must_use]
     pub fn same_site(mut self, same_site: SameSite) -> Self {
         self.settings.same_site = same_site;
@@ -117,8 +157,12 @@ impl<S: SessionStore> Sessions<S> {
 
     /// Makes the middleware. The handler gets the session by [`ClientSession::of`](super::ClientSession::of).
     ///
-    /// If the store fails before the handler is called, the answer is 500. If it fails afterwards, the request fails,
-    /// which is a 500 unless a part of the answer was sent.
+    /// If the store fails, the answer is 500, without a cookie. An answer that has left in part before its handler ended
+    /// cannot be taken back: then the connection closes after it.
+    ///
+    /// # Panics
+    ///
+    /// If [`secure(false)`](Self::secure) meets a name or a `SameSite` that browsers take only with `Secure`.
     ///
     /// # Examples
     ///
@@ -132,45 +176,79 @@ impl<S: SessionStore> Sessions<S> {
     /// ```
     pub fn around(self, handler: impl Handler) -> impl Handler {
         let Self { store, settings } = self;
+        assert!(
+            settings.secure != Some(false) || !settings.needs_secure(),
+            "browsers refuse the cookie {} without Secure",
+            settings.name
+        );
         let (store, settings) = (Rc::new(store), Rc::new(settings));
         async move |request: Request<'_>| {
-            let live = match input::cookie(&request, &settings.name) {
-                Some(text) => settings.read(text, &*store).await?,
-                None => Live::default(),
-            };
-            let state = Rc::new(RequestSession::new(settings.clone(), store.clone(), live));
+            let named = input::cookies(&request).filter(|(name, _)| *name == settings.name);
+            let mut live = None;
+            for (_, text) in named.take(CANDIDATES_MAX) {
+                live = settings.read(text, &*store).await?;
+                if live.is_some() {
+                    break;
+                }
+            }
+            let (live, store) = (live.unwrap_or_default(), store.clone());
+            let state = Rc::new(RequestSession::new(settings.clone(), store, live));
             request.extensions().insert(state.clone());
-            state.renew_if_half_over(&request)?;
+            state.renew_if_half_over(&request);
+            let exchange = request.exchange();
             let answered = handler.call(request).await;
-            state.save().await?;
+            // The client must not come back before the store knows its session.
+            let held = HeldAnswer::new(exchange);
+            if let Err(error) = state.save().await {
+                exchange.remove_cookie(&settings.name);
+                return Err(error);
+            }
+            held.release();
             answered
         }
     }
 }
 
 impl SessionSettings {
-    /// Reads the session of a cookie. A cookie that is not valid, or no longer, is taken for none.
-    async fn read(&self, text: &str, store: &impl SessionStore) -> Result<Live> {
-        if let Some(sealing) = &self.sealing {
-            let opened = sealing.open(&self.name, text);
-            return Ok(
-                opened.map_or_else(Live::default, |OpenedCookie { values, left }| Live {
+    /// Returns the session of a cookie, or `None` if the cookie is not valid, or no longer.
+    async fn read(&self, text: &str, store: &impl SessionStore) -> Result<Option<Live>> {
+        let live = match &self.sealing {
+            Some(sealing) => {
+                let opened = sealing.open(&self.name, text);
+                opened.map(|OpenedCookie { values, left }| Live {
                     is_half_over: left < self.timeout / 2,
                     values,
                     ..Live::default()
-                }),
-            );
-        }
-        let values = if is_id(text) {
-            store.load(text, self.timeout).await?
-        } else {
-            None
+                })
+            }
+            None if !is_id(text) => None,
+            None => {
+                let values = store.load(text, self.timeout).await?;
+                values.map(|values| Live {
+                    id: Some(text.to_owned()),
+                    values,
+                    ..Live::default()
+                })
+            }
         };
-        Ok(values.map_or_else(Live::default, |values| Live {
-            id: Some(text.to_owned()),
-            values,
-            ..Live::default()
-        }))
+        match (self.lifetime, live) {
+            (Some(lifetime), Some(live)) if is_over(&live.values, lifetime) => {
+                if let Some(id) = &live.id {
+                    store.remove(id).await?;
+                }
+                Ok(None)
+            }
+            (_, live) => Ok(live),
+        }
+    }
+
+    /// Returns true if browsers drop the cookie without `Secure` (RFC 6265bis, 5.7).
+    pub(super) fn needs_secure(&self) -> bool {
+        let has_prefix = |prefix: &str| {
+            let start = self.name.get(..prefix.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        };
+        self.same_site == SameSite::None || has_prefix("__host-") || has_prefix("__secure-")
     }
 }
 
