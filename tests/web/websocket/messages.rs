@@ -335,3 +335,33 @@ fn an_answer_leaves_while_the_messages_behind_it_are_unread() {
         assert_eq!(client.close().await.0, 1000);
     });
 }
+
+#[test]
+fn a_batch_is_answered_in_one_poll_and_a_flood_lets_other_tasks_run() {
+    run(async {
+        let polls = Rc::new(Cell::new(0));
+        let counted = polls.clone();
+        let talk = async move |socket: WebSocket| {
+            let mut echo = pin!(echo(socket));
+            poll_fn(|cx| {
+                counted.set(counted.get() + 1);
+                echo.as_mut().poll(cx)
+            })
+            .await
+        };
+        let mut client = Client::open(&WebSocketOptions::new(), talk).await;
+        for (messages, polls_allowed) in [(64, 1..=1), (2000, 4..=16)] {
+            sleep(Duration::from_secs(1)).await;
+            let before = polls.get();
+            client.send(frame(0x82, "flour").repeat(messages)).await;
+            for _ in 0..messages {
+                assert_eq!(client.frame().await, (0x82, b"flour".to_vec()));
+            }
+            let polled = polls.get() - before;
+            assert!(
+                polls_allowed.contains(&polled),
+                "{polled} for {messages} messages"
+            );
+        }
+    });
+}

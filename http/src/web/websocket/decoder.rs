@@ -22,7 +22,9 @@
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use crate::web::websocket::error::Violation;
-use crate::web::websocket::frame::{CLIENT_HEAD_BYTES_MAX, FrameHead, push_unmasked};
+use crate::web::websocket::frame::{
+    CLIENT_HEAD_BYTES_MAX, FrameHead, push_unmasked, unmasked_small,
+};
 use crate::web::websocket::message::{CloseReason, Message};
 
 /// The most bytes that are reserved for an announced payload before they arrive.
@@ -31,6 +33,9 @@ const RESERVED_BYTES_MAX: usize = 64 * 1024;
 /// The bytes by which DEFLATE may lengthen even a short message.
 const DEFLATE_OVERHEAD_BYTES: usize = 64;
 
+/// The head of a frame of less than 126 bytes, with its mask.
+const SMALL_HEAD_BYTES: usize = 6;
+
 /// The limits that concern the decoder.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MessageLimits {
@@ -38,6 +43,13 @@ pub(super) struct MessageLimits {
     pub(super) frame_bytes_max: usize,
     /// True if the client may send compressed messages.
     pub(super) may_be_compressed: bool,
+}
+
+impl MessageLimits {
+    /// Returns the most bytes of a message of one frame.
+    fn bytes_max(self) -> usize {
+        self.message_bytes_max.min(self.frame_bytes_max)
+    }
 }
 
 /// A whole message or control frame.
@@ -94,38 +106,12 @@ impl MessageDecoder {
         limits: MessageLimits,
     ) -> Result<(usize, Option<Incoming>), Violation> {
         // Many messages are small and here as a whole, so they need no state. // LOG W3
-        if let Some((message, used)) = self.decode_small(bytes, limits)? {
+        if self.is_idle()
+            && let Some((message, used)) = decode_small(bytes, limits.bytes_max())?
+        {
             return Ok((used, Some(Incoming::Message(message))));
         }
         self.decode_frames(bytes, limits)
-    }
-
-    /// Decodes a message of one frame and less than 126 bytes that has arrived in full. Returns it with the number of its
-    /// bytes, or `None` if the bytes are not such a message.
-    #[inline]
-    pub(super) fn decode_small(
-        &self,
-        bytes: &[u8],
-        limits: MessageLimits,
-    ) -> Result<Option<(Message, usize)>, Violation> {
-        let [first @ (0x81 | 0x82), second @ 0x80..=0xfd, rest @ ..] = bytes else {
-            return Ok(None);
-        };
-        let len = usize::from(second & 0x7f);
-        let Some((mask, rest)) = rest.split_first_chunk() else {
-            return Ok(None);
-        };
-        let bytes_max = limits.message_bytes_max.min(limits.frame_bytes_max);
-        let Some(payload) = rest
-            .get(..len)
-            .filter(|_| len <= bytes_max && self.is_idle())
-        else {
-            return Ok(None);
-        };
-        let mut message = Vec::with_capacity(len);
-        push_unmasked(&mut message, payload, *mask, 0);
-        let message = message_of(*first == 0x81, message)?;
-        Ok(Some((message, bytes.len() - rest.len() + len)))
     }
 
     #[inline(never)]
@@ -267,13 +253,41 @@ impl OpenMessage {
     }
 }
 
+#[inline(never)]
+fn text_of(bytes: Vec<u8>) -> Result<Message, Violation> {
+    let text = String::from_utf8(bytes).map_err(|_| Violation::Utf8)?;
+    Ok(Message::Text(text))
+}
+
+/// Decodes a message of one frame and less than 126 bytes that has arrived in full. Returns it with the number of its
+/// bytes, or `None` if the bytes are not such a message.
+#[inline]
+pub(super) fn decode_small(
+    bytes: &[u8],
+    bytes_max: usize,
+) -> Result<Option<(Message, usize)>, Violation> {
+    let Some((head, rest)) = bytes.split_first_chunk::<SMALL_HEAD_BYTES>() else {
+        return Ok(None);
+    };
+    let [first @ (0x81 | 0x82), second @ 0x80..=0xfd, mask @ ..] = *head else {
+        return Ok(None);
+    };
+    let len = usize::from(second & 0x7f);
+    if len > rest.len() || len > bytes_max {
+        return Ok(None);
+    }
+    let message = message_of(first == 0x81, unmasked_small(rest, len, mask))?;
+    Ok(Some((message, SMALL_HEAD_BYTES + len)))
+}
+
 /// Makes a message. Checks a text.
-pub(super) fn message_of(is_text: bool, bytes: Vec<u8>) -> Result<Message, Violation> {
+#[inline]
+pub(super) fn message_of(is_text: bool, mut bytes: Vec<u8>) -> Result<Message, Violation> {
     if !is_text {
         return Ok(Message::Binary(bytes));
     }
-    let text = String::from_utf8(bytes).map_err(|_| Violation::Utf8)?;
-    Ok(Message::Text(text))
+    // Moved to a place of its own, so that the bytes of the other way stay in registers. // LOG W5
+    text_of(std::mem::take(&mut bytes))
 }
 
 #[cfg(test)]

@@ -21,6 +21,12 @@ pub(super) const CLIENT_HEAD_BYTES_MAX: usize = 14;
 /// The longest head that a server sends, which has no mask.
 const SERVER_HEAD_BYTES_MAX: usize = 10;
 
+/// The longest payload whose length is a part of the first two bytes.
+pub(super) const SMALL_BYTES_MAX: usize = 125;
+
+/// The bytes of a small message that are unmasked at once.
+const SMALL_BLOCK_BYTES: usize = 16;
+
 /// The bits of the first byte beside the opcode.
 const FINAL: u8 = 0x80;
 const RSV1: u8 = 0x40;
@@ -136,6 +142,14 @@ impl ServerHead {
         Self { bytes, len }
     }
 
+    /// Returns the head of a message of less than 126 bytes that is not compressed.
+    #[inline]
+    pub(super) fn small(data: Data, payload_bytes: usize) -> [u8; 2] {
+        debug_assert!(payload_bytes <= SMALL_BYTES_MAX);
+        let opcode = if data == Data::Text { 1 } else { 2 };
+        [opcode | FINAL, payload_bytes.to_le_bytes()[0]]
+    }
+
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
@@ -171,15 +185,36 @@ pub(super) fn push_unmasked(out: &mut Vec<u8>, part: &[u8], mask: [u8; 4], offse
     out.extend(rest.iter().zip(mask).map(|(byte, mask)| byte ^ mask));
 }
 
+/// Returns the first `len` bytes without their mask. Bytes may follow them. // LOG W5
+#[inline]
+pub(super) fn unmasked_small(bytes: &[u8], len: usize, mask: [u8; 4]) -> Vec<u8> {
+    // Whole blocks with bytes of the next frame, if there are any, because a rest needs loops of its own.
+    let (blocks, _) = bytes.as_chunks::<SMALL_BLOCK_BYTES>();
+    let Some(blocks) = blocks.get(..len.div_ceil(SMALL_BLOCK_BYTES)) else {
+        let mut out = Vec::with_capacity(len);
+        push_unmasked(&mut out, &bytes[..len], mask, 0);
+        return out;
+    };
+    let unmasked = blocks.iter().map(|block| unmask_block(*block, mask));
+    let mut out = unmasked.collect::<Vec<_>>().into_flattened();
+    out.truncate(len);
+    out
+}
+
+/// Removes the mask of a multiple of its bytes.
+#[inline]
+fn unmask_block<const N: usize>(mut block: [u8; N], mask: [u8; 4]) -> [u8; N] {
+    for four in block.as_chunks_mut().0 {
+        *four = (u32::from_ne_bytes(*four) ^ u32::from_ne_bytes(mask)).to_ne_bytes();
+    }
+    block
+}
+
 /// Appends whole blocks, of which each is a multiple of the mask. Returns the rest.
 fn push_blocks<'a, const N: usize>(out: &mut Vec<u8>, part: &'a [u8], mask: [u8; 4]) -> &'a [u8] {
     let (blocks, rest) = part.as_chunks::<N>();
     for block in blocks {
-        let mut block = *block;
-        for four in block.as_chunks_mut().0 {
-            *four = (u32::from_ne_bytes(*four) ^ u32::from_ne_bytes(mask)).to_ne_bytes();
-        }
-        out.extend_from_slice(&block);
+        out.extend_from_slice(&unmask_block(*block, mask));
     }
     rest
 }
@@ -248,6 +283,11 @@ mod tests {
                 formatted.expect("a vector takes all bytes");
                 let head = ServerHead::new(opcode, false, payload_bytes);
                 assert_eq!(head.as_bytes(), expected);
+                if let OpCode::Data(data) = opcode
+                    && payload_bytes <= SMALL_BYTES_MAX
+                {
+                    assert_eq!(ServerHead::small(data, payload_bytes)[..], expected);
+                }
                 let mut pushed = vec![7];
                 head.push_to(&mut pushed);
                 assert_eq!(pushed[1..], expected);
@@ -306,6 +346,18 @@ mod tests {
             push_unmasked(&mut pieces, &bytes[..cut], mask, 0);
             push_unmasked(&mut pieces, &bytes[cut..], mask, cut as u64);
             prop_assert_eq!(pieces, slowly);
+        }
+
+        #[test]
+        fn a_mask_is_removed_from_a_small_payload_whatever_follows_it(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+            mask: [u8; 4],
+            len in 0_usize..=SMALL_BYTES_MAX,
+        ) {
+            let len = len.min(bytes.len());
+            let mut expected = Vec::new();
+            push_unmasked(&mut expected, &bytes[..len], mask, 0);
+            prop_assert_eq!(unmasked_small(&bytes, len, mask), expected);
         }
     }
 }

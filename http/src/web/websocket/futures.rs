@@ -16,12 +16,14 @@ pub(super) struct NextMessage<'a>(pub(super) &'a Socket);
 impl Future for NextMessage<'_> {
     type Output = Result<Option<Message>, WebSocketError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.poll_next(cx).map(Option::transpose)
+        self.0.poll_next(cx)
     }
 }
 
 impl Drop for NextMessage<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.0.leave();
     }
@@ -87,8 +89,15 @@ impl<'a, S: Sent> SendMessage<'a, S> {
 impl<S: Sent> Future for SendMessage<'_, S> {
     type Output = Result<(), WebSocketError>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let socket = (self.socket).expect("a sender is not polled after it has completed");
+        if let Some(message) = &self.message
+            && socket.sends_with_others(message.data(), message.payload())
+        {
+            self.socket = None;
+            return Poll::Ready(Ok(()));
+        }
         let mut is_accepted = self.message.is_none();
         let (data, payload) = match &self.message {
             Some(message) => (message.data(), message.payload()),
@@ -106,6 +115,7 @@ impl<S: Sent> Future for SendMessage<'_, S> {
 }
 
 impl<S> Drop for SendMessage<'_, S> {
+    #[inline]
     fn drop(&mut self) {
         // The bytes of a message that waits for others are the driver's already.
         if let Some(socket) = self.socket {

@@ -372,7 +372,7 @@ impl Stream for WebSocket {
     type Item = Result<Message, WebSocketError>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_next(cx)
+        self.0.poll_next(cx).map(Result::transpose)
     }
 }
 

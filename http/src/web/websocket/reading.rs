@@ -1,7 +1,11 @@
 //! The bytes that a socket has read and not returned.
 
-use crate::web::websocket::decoder::{MessageDecoder, MessageLimits};
+use crate::web::websocket::decoder::{MessageDecoder, decode_small};
 use crate::web::websocket::message::Message;
+
+/// The messages of one read that cost a unit of the budget. To take eight out of the memory costs about as much as a
+/// system call, and a handler has room for a batch of some hundreds in one poll.
+const MESSAGES_PER_UNIT: u8 = 8;
 
 /// The state of reading. A socket has one only between the first and the last byte of a message.
 #[derive(Debug, Default)]
@@ -10,6 +14,8 @@ pub(super) struct Reading {
     /// Bytes behind the message that was returned, and the number of those that are decoded.
     rest: Vec<u8>,
     decoded: usize,
+    /// The number of messages for which no unit of the budget has been spent.
+    unpaid: u8,
 }
 
 impl Reading {
@@ -28,16 +34,23 @@ impl Reading {
         self.rest.extend_from_slice(rest);
     }
 
-    /// Returns the next message if it is small, and if more bytes follow it. // LOG W3
+    /// Notes that a unit of the budget has been spent.
+    pub(super) fn pay(&mut self) {
+        self.unpaid = 0;
+    }
+
+    /// Returns the next message if it is small, if more bytes follow it, and if it costs no unit of the budget. // LOG W3
     #[inline]
-    pub(super) fn next_of_many(&mut self, limits: MessageLimits) -> Option<Message> {
+    pub(super) fn next_of_many(&mut self, bytes_max: usize) -> Option<Message> {
+        debug_assert!(!self.has_rest() || self.decoder.is_idle());
+        if self.unpaid >= MESSAGES_PER_UNIT {
+            return None;
+        }
         // The last byte is left out, so that the memory of the rest is freed in one place.
         let (_, bytes) = self.rest.split_last()?;
-        let (message, used) = self
-            .decoder
-            .decode_small(bytes.get(self.decoded..)?, limits)
-            .ok()??;
+        let (message, used) = decode_small(bytes.get(self.decoded..)?, bytes_max).ok()??;
         self.decoded += used;
+        self.unpaid += 1;
         Some(message)
     }
 
@@ -47,12 +60,18 @@ impl Reading {
     }
 
     /// Takes kept bytes back, of which `decoded` are no longer needed.
-    pub(super) fn put_back(&mut self, rest: Vec<u8>, decoded: usize) {
-        if decoded < rest.len() {
-            (self.rest, self.decoded) = (rest, decoded);
-        } else {
-            // Freed, because the next wait may be long.
-            (self.rest, self.decoded) = (Vec::new(), 0);
+    pub(super) fn put_back(&mut self, mut rest: Vec<u8>, mut decoded: usize) {
+        if decoded >= rest.len() {
+            rest.clear();
+            decoded = 0;
+        }
+        (self.rest, self.decoded) = (rest, decoded);
+    }
+
+    /// Frees memory without bytes, because the next wait may be long. An idle state is shared, and keeps it. // LOG W5
+    pub(super) fn shrink(&mut self) {
+        if self.rest.is_empty() {
+            self.rest = Vec::new();
         }
     }
 }

@@ -34,30 +34,57 @@ const KEPT_BYTES_MAX: usize = 64 * 1024;
 
 impl Socket {
     /// Waits for the next message. Returns `None` after the client's close frame.
+    #[inline]
     pub(super) fn poll_next(
         &self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Message, WebSocketError>>> {
-        // Many messages may have arrived with one read.
+    ) -> Poll<Result<Option<Message>, WebSocketError>> {
+        match self.next_of_many() {
+            Some(message) => Poll::Ready(Ok(Some(message))),
+            // Taken apart, so that the message above stays in registers. // LOG W5
+            None => match self.poll_next_of_few(cx) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                Poll::Ready(Ok(None)) => Poll::Ready(Ok(None)),
+                Poll::Ready(Ok(Some(message))) => Poll::Ready(Ok(Some(message))),
+            },
+        }
+    }
+
+    /// Returns a small message that has come with others, to a reader that has not waited for it. Returns `None` for
+    /// other messages, and when the next one costs a unit of the budget. // LOG W5
+    #[inline]
+    fn next_of_many(&self) -> Option<Message> {
+        // A reader that is away stays so: it leaves with this message, too.
+        if self.phase.get() != SocketPhase::Open || self.reader.get() != ReaderState::Away {
+            return None;
+        }
+        let settings = &self.settings;
+        let bytes_max = settings.message_bytes_max.min(settings.frame_bytes_max);
+        self.peek(|working| working.reading.as_mut()?.next_of_many(bytes_max))
+    }
+
+    /// As [`poll_next`](Self::poll_next), for any message.
+    #[inline(never)]
+    fn poll_next_of_few(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Message>, WebSocketError>> {
         ready!(budget::poll_spend(cx, 1));
-        if self.phase.get() == SocketPhase::Open {
-            let of_many = self.peek(|working| {
-                let limits = self.limits(working.deflate.is_some());
-                working.reading.as_mut()?.next_of_many(limits)
-            });
-            if let Some(message) = of_many {
-                self.note_absence();
-                return Poll::Ready(Some(Ok(message)));
-            }
+        let paid = self.peek(|working| working.reading.as_deref_mut().map(Reading::pay));
+        if paid.is_some()
+            && let Some(message) = self.next_of_many()
+        {
+            return Poll::Ready(Ok(Some(message)));
         }
         if self.phase.get() != SocketPhase::Open
             && let Some(message) = self.with_working(|working| working.kept.pop())
         {
             self.with_entry(UpgradedEntry::wake); // there is room for another one
-            return Poll::Ready(Some(Ok(message)));
+            return Poll::Ready(Ok(Some(message)));
         }
         if self.phase.get() >= SocketPhase::Finishing {
-            return Poll::Ready(self.take_error().map(Err));
+            return Poll::Ready(self.take_error().map_or(Ok(None), Err));
         }
         let before = self.phase.get();
         let polled = self.poll_message(cx);
@@ -82,7 +109,10 @@ impl Socket {
             Poll::Ready(read) => {
                 // Also a reader that did not have to wait leaves now.
                 self.note_absence();
-                Poll::Ready(read.map(Ok).or_else(|| self.take_error().map(Err)))
+                Poll::Ready(match read {
+                    Some(message) => Ok(Some(message)),
+                    None => self.take_error().map_or(Ok(None), Err),
+                })
             }
         }
     }
@@ -123,6 +153,7 @@ impl Socket {
             shared.reading.set(Some(reading));
             self.take_part(|_| None::<()>);
         } else if self.phase.get() < SocketPhase::Finishing {
+            reading.shrink();
             self.with_working(|working| working.reading = Some(reading));
         }
         if self.phase.get() != before {

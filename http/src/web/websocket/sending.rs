@@ -21,7 +21,7 @@ use waterwheel_runtime::time::Instant;
 
 use crate::shared::upgraded::UpgradedEntry;
 use crate::web::websocket::error::WebSocketError;
-use crate::web::websocket::frame::ServerHead;
+use crate::web::websocket::frame::{SMALL_BYTES_MAX, ServerHead};
 use crate::web::websocket::message::Message;
 use crate::web::websocket::socket::{Socket, SocketPhase};
 use crate::web::websocket::writing::Writing;
@@ -36,8 +36,27 @@ const COPIED_BYTES_MAX: usize = 4096;
 const SINK_BYTES_MAX: usize = 16 * 1024;
 
 impl Socket {
+    /// Accepts a small message behind others that the driver flushes. Returns false if it must go another way. // LOG W5
+    #[inline]
+    pub(super) fn sends_with_others(&self, data: Data, payload: &[u8]) -> bool {
+        let is_small = payload.len() < COMPRESSED_BYTES_MIN
+            || payload.len() <= SMALL_BYTES_MAX && self.settings.compression.is_none();
+        if self.phase.get() != SocketPhase::Open || !is_small {
+            return false;
+        }
+        let is_sent = self.peek(|working| {
+            let (writing, reading) = (working.writing.as_mut()?, working.reading.as_ref()?);
+            let joins = writing.is_flushed_by_driver
+                && reading.has_rest()
+                && writing.len() + payload.len() <= SINK_BYTES_MAX;
+            joins.then(|| writing.push_small(data, payload))
+        });
+        is_sent.is_some()
+    }
+
     /// Sends a message. `is_accepted` must be false in the first poll. Once it is true, the message will be sent even if
     /// the socket is polled no more.
+    #[inline(never)]
     pub(super) fn poll_send(
         &self,
         cx: &mut Context<'_>,

@@ -314,6 +314,7 @@ impl Socket {
     }
 
     /// Looks at the parts that are there while the socket has work. The usual socket has none.
+    #[inline]
     pub(super) fn peek<R>(&self, look: impl FnOnce(&mut Working) -> Option<R>) -> Option<R> {
         let mut working = self.working.take()?;
         let result = look(&mut working);

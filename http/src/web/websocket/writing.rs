@@ -3,7 +3,7 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use tungstenite::protocol::frame::coding::Control;
+use tungstenite::protocol::frame::coding::{Control, Data};
 use waterwheel_runtime::budget;
 use waterwheel_runtime::time::Instant;
 
@@ -48,6 +48,15 @@ impl Writing {
             self.bytes.reserve(FIRST_BYTES);
         }
         head.push_to(&mut self.bytes);
+        self.bytes.extend_from_slice(payload);
+    }
+
+    /// Adds a whole message of less than 126 bytes.
+    #[inline]
+    pub(super) fn push_small(&mut self, data: Data, payload: &[u8]) {
+        let head = ServerHead::small(data, payload.len());
+        self.bytes.reserve(head.len() + payload.len());
+        self.bytes.extend_from_slice(&head);
         self.bytes.extend_from_slice(payload);
     }
 
