@@ -110,14 +110,16 @@ pub(crate) struct Inside {
     /// The poll in which the thread has entered this runtime; see [`current_task::suspend`].
     outer_poll: *const Waker,
     outer_budget: budget::Left,
+    _queue: Entered,
     /// Restores the points of the outer runtime.
     _points: points::Switch,
-    _queue: Entered,
 }
 
 impl Inside {
     pub(crate) fn enter(executor: &Rc<Executor>) -> Self {
-        // Each thread-local of a runtime is saved here and restored in the drop, in the opposite order.
+        // Each thread-local of a runtime is saved here and restored in the drop, in the opposite order. The points are
+        // first, where few values are at hand that a call would have to keep. // LOG S6
+        let points = executor.reports().enter();
         let queue = executor.queue().enter();
         let outer = replace(Some(executor.clone()));
         let again = outer
@@ -135,8 +137,8 @@ impl Inside {
             outer_turn: timers::enter(turn),
             outer_poll: current_task::suspend(),
             outer_budget: budget::replace(None),
-            _points: executor.reports().enter(),
             _queue: queue,
+            _points: points,
         }
     }
 }

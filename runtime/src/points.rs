@@ -114,10 +114,18 @@ mod on {
     /// The wish of a runtime's owner. `None` if no code reads reports.
     pub(crate) type ReportWish = Option<OpenReporter>;
 
+    /// A bit of [`STATE`]: the points report.
+    const ON: u8 = 1;
+    /// A bit of [`STATE`]: the last entry has changed the switch.
+    const HAS_SWITCHED: u8 = 2;
+
     // The `ManuallyDrop`s remove the destructors, so that an access is a plain load and works while the thread ends.
     thread_local! {
-        /// True while the thread is inside a runtime that reports.
-        static ON: Cell<bool> = const { Cell::new(false) };
+        /// [`ON`] while the thread is inside a runtime that reports. Zero in most programs.
+        static STATE: Cell<u8> = const { Cell::new(0) };
+        /// The switches that are to be restored.
+        static SWITCHED: ManuallyDrop<RefCell<Vec<Switched>>> =
+            const { ManuallyDrop::new(RefCell::new(Vec::new())) };
         /// The reporter of that runtime.
         static REPORTER: ManuallyDrop<RefCell<Option<Rc<dyn Reporter>>>> =
             const { ManuallyDrop::new(RefCell::new(None)) };
@@ -131,7 +139,7 @@ mod on {
     /// Returns true while the thread is inside a runtime that reports.
     #[inline]
     pub(crate) fn is_on() -> bool {
-        ON.get()
+        STATE.get() & ON != 0
     }
 
     /// Returns the reporter of the runtime that the thread is inside. Unlike [`report`], this borrows nothing, so the
@@ -156,13 +164,12 @@ mod on {
     pub(crate) struct Reports(Option<Rc<dyn Reporter>>);
 
     /// Keeps the switch as the runtime needs it while a thread is inside it.
-    // A box, so that the usual `None` is one word. An entry is on the way of each call of a runtime.
-    pub(crate) struct Switch(
-        #[expect(dead_code, reason = "its drop has the effect")] Option<Box<Switched>>,
-    );
+    // Without a field, because an entry is on the way of each call of a runtime: the state tells the drop what to do.
+    pub(crate) struct Switch(());
 
-    /// A switch that has changed.
+    /// A switch before an entry.
     struct Switched {
+        state: u8,
         outer: Option<Rc<dyn Reporter>>,
         inner: Option<Rc<dyn Reporter>>,
         /// The activity of a runtime that the thread enters again.
@@ -209,32 +216,49 @@ mod on {
         #[inline]
         pub(crate) fn enter(&self) -> Switch {
             // Most programs record nothing, and then neither the entry nor the end does more.
-            let changes = self.are_on() || is_on();
-            Switch(changes.then(|| Box::new(self.switch())))
+            if self.are_on() || STATE.get() != 0 {
+                self.switch();
+            }
+            Switch(())
         }
 
         #[cold]
         #[inline(never)]
-        fn switch(&self) -> Switched {
+        fn switch(&self) {
             let doing = |inner: &Rc<dyn Reporter>| inner.doing().replace(Doing::Other);
             let doing = self.0.as_ref().map_or(Doing::Other, doing);
-            ON.set(self.are_on());
-            Switched {
+            let on = if self.are_on() { ON } else { 0 };
+            let switched = Switched {
+                state: STATE.replace(on | HAS_SWITCHED),
                 outer: REPORTER.with(|reporter| reporter.replace(self.0.clone())),
                 inner: self.0.clone(),
                 doing,
+            };
+            SWITCHED.with(|list| list.borrow_mut().push(switched));
+        }
+    }
+
+    impl Drop for Switch {
+        #[inline]
+        fn drop(&mut self) {
+            if STATE.get() != 0 {
+                restore();
             }
         }
     }
 
-    impl Drop for Switched {
-        fn drop(&mut self) {
-            if let Some(inner) = &self.inner {
-                inner.doing().set(self.doing);
-            }
-            ON.set(self.outer.is_some());
-            REPORTER.with(|reporter| reporter.replace(self.outer.take()));
+    /// Undoes the last switch.
+    #[cold]
+    #[inline(never)]
+    fn restore() {
+        let Some(switched) = SWITCHED.with(|list| list.borrow_mut().pop()) else {
+            return;
+        };
+        if let Some(inner) = &switched.inner {
+            inner.doing().set(switched.doing);
         }
+        STATE.set(switched.state);
+        REPORTER.with(|reporter| reporter.replace(switched.outer));
     }
 
     /// Restores the activity of the thread when it drops. `None` if the thread reports nothing.

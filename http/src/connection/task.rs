@@ -81,36 +81,11 @@ impl<T: Io, H> Unpin for ConnectionTask<T, H> {}
 impl<T: Io, H: Handler> Future for ConnectionTask<T, H> {
     type Output = ();
 
+    /// Serves the connection until it has to wait or is over.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let part = reasons::enter_connection(cx);
-        match self.poll_steps(cx) {
-            Poll::Ready(()) => {
-                part.leave(false);
-                Poll::Ready(())
-            }
-            Poll::Pending => {
-                reasons::leave_connection(part, || match &*self {
-                    Self::Idle(served) => {
-                        let (shared, id) = served.connection.place();
-                        Some(shared.connections.phase(id))
-                    }
-                    Self::Busy(worker) => {
-                        Some(worker.shared.upgrade()?.connections.phase(worker.id))
-                    }
-                    Self::Over => None,
-                });
-                Poll::Pending
-            }
-        }
-    }
-}
-
-impl<T: Io, H: Handler> ConnectionTask<T, H> {
-    /// Serves the connection until it has to wait or is over.
-    #[inline]
-    fn poll_steps(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            let mut worker = match mem::replace(self, Self::Over) {
+            let mut worker = match mem::replace(&mut *self, Self::Over) {
                 Self::Idle(served) => {
                     let (shared, _) = served.connection.place();
                     if shared.stage.get() == Stage::Cutting {
@@ -130,6 +105,9 @@ impl<T: Io, H: Handler> ConnectionTask<T, H> {
             };
             // Only a worker that has to wait stays with the task. In all other cases it is free again within this poll.
             if worker.poll(cx).is_pending() {
+                reasons::leave_connection(part, || {
+                    Some(worker.shared.upgrade()?.connections.phase(worker.id))
+                });
                 *self = Self::Busy(worker);
                 return Poll::Pending;
             }
@@ -140,10 +118,15 @@ impl<T: Io, H: Handler> ConnectionTask<T, H> {
             if let Poll::Ready(ControlFlow::Break(())) = waits {
                 return Poll::Ready(());
             }
-            *self = Self::Idle(served);
             if waits.is_pending() {
+                reasons::leave_connection(part, || {
+                    let (shared, id) = served.connection.place();
+                    Some(shared.connections.phase(id))
+                });
+                *self = Self::Idle(served);
                 return Poll::Pending;
             }
+            *self = Self::Idle(served);
         }
     }
 }
