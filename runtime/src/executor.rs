@@ -307,7 +307,19 @@ impl Executor {
         if timeout == Some(Duration::ZERO) {
             return self.deliver_events(timeout, due);
         }
-        let timeout = points::parks(timeout);
+        if points::is_on() {
+            return self.park_reported(timeout, due);
+        }
+        self.park_for(timeout, due)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn park_reported(&self, timeout: Option<Duration>, due: &mut Vec<Waker>) -> usize {
+        self.park_for(points::parks(timeout), due)
+    }
+
+    fn park_for(&self, timeout: Option<Duration>, due: &mut Vec<Waker>) -> usize {
         // From here on, a message of another thread unparks the reactor. If a message came before, this
         // returns false, and the thread must read it instead of waiting.
         let parks = self.remote.try_park();

@@ -276,9 +276,33 @@ impl<S: AsFd> Socket<S> {
         &self,
         cx: &mut Context<'_>,
         direction: Direction,
+        operation: impl FnMut(&S) -> io::Result<(usize, Edge)>,
+    ) -> Poll<io::Result<usize>> {
+        // Two ways, so that the result of the usual one stays in registers. // LOG S6
+        if points::is_on() {
+            return self.poll_reported(cx, direction, operation);
+        }
+        self.poll_bytes(cx, direction, operation)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn poll_reported(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
         mut operation: impl FnMut(&S) -> io::Result<(usize, Edge)>,
     ) -> Poll<io::Result<usize>> {
-        let operation = |io: &S| reported(direction, io, operation(io));
+        self.poll_bytes(cx, direction, |io| reported(direction, io, operation(io)))
+    }
+
+    #[inline]
+    fn poll_bytes(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        operation: impl FnMut(&S) -> io::Result<(usize, Edge)>,
+    ) -> Poll<io::Result<usize>> {
         let moved = std::task::ready!(self.poll_io(cx, direction.into(), 1, operation));
         if let Ok(bytes) = &moved {
             budget::spend_bytes(*bytes);
