@@ -224,13 +224,17 @@ fn a_step_before_a_wait_delivers_or_ends_soon() {
     control.pause();
     let lecturer = lecture(&control, move |control| {
         step_to(control, |state| state == ControlState::BeforeWait);
-        // No event comes, so the step is a short wait.
-        let began = StdInstant::now();
-        assert_eq!(step(control), ControlState::BeforeWait);
-        let lasted = began.elapsed();
+        // No event comes, so the step is a short wait. A signal to another test of this process may end a wait at once
+        // (`epoll_wait(2)`, EINTR), so the longest of three counts.
+        let wait = |_| {
+            let began = StdInstant::now();
+            assert_eq!(step(control), ControlState::BeforeWait);
+            began.elapsed()
+        };
+        let longest = (0..3).map(wait).max().unwrap();
         assert!(
-            lasted >= Duration::from_millis(50) && lasted < Duration::from_secs(5),
-            "{lasted:?}"
+            longest >= Duration::from_millis(50) && longest < Duration::from_secs(5),
+            "{longest:?}"
         );
         // The steps let the clock run, so the deadline comes.
         let steps = step_to(control, |state| {
