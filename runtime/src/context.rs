@@ -117,8 +117,7 @@ pub(crate) struct Inside {
 
 impl Inside {
     pub(crate) fn enter(executor: &Rc<Executor>) -> Self {
-        // Each thread-local of a runtime is saved here and restored in the drop, in the opposite order. The points are
-        // first, where few values are at hand that a call would have to keep. // LOG S6
+        // Each thread-local of a runtime is saved here and restored in the drop, in the opposite order. // LOG S6
         let points = executor.reports().enter();
         let queue = executor.queue().enter();
         let outer = replace(Some(executor.clone()));

@@ -307,19 +307,7 @@ impl Executor {
         if timeout == Some(Duration::ZERO) {
             return self.deliver_events(timeout, due);
         }
-        if points::is_on() {
-            return self.park_reported(timeout, due);
-        }
-        self.park_for(timeout, due)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn park_reported(&self, timeout: Option<Duration>, due: &mut Vec<Waker>) -> usize {
-        self.park_for(points::parks(timeout), due)
-    }
-
-    fn park_for(&self, timeout: Option<Duration>, due: &mut Vec<Waker>) -> usize {
+        let timeout = points::parks(timeout);
         // From here on, a message of another thread unparks the reactor. If a message came before, this
         // returns false, and the thread must read it instead of waiting.
         let parks = self.remote.try_park();
@@ -342,15 +330,6 @@ impl Executor {
         } else {
             self.deliver::<false>(due)
         }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn deliver_reported(&self, due: &mut Vec<Waker>) -> usize {
-        points::unparked(self.reactor.events_len());
-        let events = self.deliver::<true>(due);
-        points::delivered(due.len());
-        events
     }
 
     fn deliver<const REPORTS: bool>(&self, due: &mut Vec<Waker>) -> usize {

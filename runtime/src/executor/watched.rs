@@ -95,6 +95,16 @@ impl Executor {
         }
     }
 
+    /// Delivers the events, each with its report.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn deliver_reported(&self, due: &mut Vec<Waker>) -> usize {
+        points::unparked(self.reactor.events_len());
+        let events = self.deliver::<true>(due);
+        points::delivered(due.len());
+        events
+    }
+
     /// Wakes the wakers that a turn has collected, each with its cause.
     #[cold]
     pub(super) fn wake_reported(&self, due: &mut Vec<Waker>) {

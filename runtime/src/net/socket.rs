@@ -286,7 +286,6 @@ impl<S: AsFd> Socket<S> {
     }
 
     #[cold]
-    #[inline(never)]
     fn poll_reported(
         &self,
         cx: &mut Context<'_>,
@@ -296,7 +295,6 @@ impl<S: AsFd> Socket<S> {
         self.poll_bytes(cx, direction, |io| reported(direction, io, operation(io)))
     }
 
-    #[inline]
     fn poll_bytes(
         &self,
         cx: &mut Context<'_>,
@@ -511,10 +509,8 @@ fn reported(
     io: &impl AsFd,
     moved: io::Result<(usize, Edge)>,
 ) -> io::Result<(usize, Edge)> {
-    let call = match direction {
-        Direction::Read => Call::Read,
-        Direction::Write => Call::Write,
-    };
+    let is_read = direction == Direction::Read;
+    let call = if is_read { Call::Read } else { Call::Write };
     points::call(call, io, &moved, |(bytes, _)| *bytes);
     moved
 }
