@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`begin_poll`] | the executor, before each poll |
 //! | [`enter`] | a future with futures inside, around the poll of them |
+//! | [`EnteredReason`] | the same, where the poll is not a closure |
 //! | [`waits`] | a leaf that returns `Pending` |
 //! | [`Tracker`] | the table of tasks, when a task is spawned and when it has ended |
 //! | [`Origin`] | a function that makes a future: its label, and the caller's line |

@@ -12,7 +12,8 @@ mod upstreams;
 use std::time::Duration;
 
 use waterwheel::http::web::proxy::ReverseProxy;
-use waterwheel::http::{Builder, Limits, Server, shared};
+use waterwheel::http::web::websocket::{self, WebSocket, WebSocketOptions};
+use waterwheel::http::{Builder, Limits, Request, Server, shared};
 
 use self::origin::Origin;
 use crate::support::server::TestServer;
@@ -33,6 +34,22 @@ fn proxy_with(
 fn builder() -> Builder {
     let limits = Limits::default().with(|limits| limits.body_bytes_max = 1 << 30);
     Server::builder().limits(limits)
+}
+
+/// Our own server behind the proxy, which sends each message of a WebSocket back.
+fn websocket_echo(builder: Builder) -> TestServer {
+    TestServer::start_plain(builder, || {
+        shared(async |request: Request<'_>| {
+            let options = WebSocketOptions::new();
+            websocket::upgrade(request, &options, async |mut socket: WebSocket| {
+                while let Some(message) = socket.next().await? {
+                    socket.send(&message).await?;
+                }
+                Ok(())
+            })
+            .await
+        })
+    })
 }
 
 /// A time in which an event on loopback has happened, if it happens at all.

@@ -108,6 +108,12 @@ impl<H: Handler> Browser<H> {
         }
         answer.text()
     }
+
+    /// Requests two pages at the same time, both with the cookie of now.
+    async fn both(&self, first: &str, second: &str) {
+        let cookie = &self.cookie;
+        join(self.get_with(first, cookie), self.get_with(second, cookie)).await;
+    }
 }
 
 /// Returns the only Set-Cookie field.
@@ -187,12 +193,7 @@ fn requests_at_the_same_time_keep_both_changes() {
         pause();
         let (_, mut browser) = stored();
         browser.get("/count").await;
-        let cookie = browser.cookie.clone();
-        join(
-            browser.get_with("/slow", &cookie),
-            browser.get_with("/count", &cookie),
-        )
-        .await;
+        browser.both("/slow", "/count").await;
         assert_eq!(browser.get("/").await, " 2 true");
     });
 }
@@ -204,12 +205,7 @@ fn a_slow_request_does_not_bring_a_destroyed_session_back() {
         for slow in ["/slow", "/slow-login"] {
             let (store, mut browser) = stored();
             browser.get("/login").await;
-            let cookie = browser.cookie.clone();
-            join(
-                browser.get_with(slow, &cookie),
-                browser.get_with("/logout", &cookie),
-            )
-            .await;
+            browser.both(slow, "/logout").await;
             assert!(store.is_empty(), "{slow}");
         }
     });
@@ -550,12 +546,7 @@ fn messages_of_requests_at_the_same_time_are_all_shown() {
         pause();
         let (_, mut browser) = stored();
         browser.get("/count").await;
-        let cookie = browser.cookie.clone();
-        join(
-            browser.get_with("/two-flashes", &cookie),
-            browser.get_with("/flash", &cookie),
-        )
-        .await;
+        browser.both("/two-flashes", "/flash").await;
         let shown = browser.get("/flashes").await;
         let mut shown: Vec<_> = shown.split(',').collect();
         shown.sort_unstable();

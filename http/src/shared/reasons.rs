@@ -4,7 +4,7 @@
 //!
 //! A dump of the runtime shows a connection as `connection(idle) > read fd 12 of 127.0.0.1:4711`, and one whose handler
 //! waits as `connection(handling) > handler(GET /slow) > sleep(3 s left)`. Without the feature `inspect`, the functions
-//! here only call their arguments. A trace of the runtime has the cause why a handler was dropped.
+//! here are empty. A trace of the runtime has the cause why a handler was dropped.
 //!
 //! # Invariants
 //!

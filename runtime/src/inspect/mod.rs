@@ -42,7 +42,7 @@
 //!
 //! A build without the feature `inspect` has no code of this module. With the feature, a runtime that neither records
 //! nor explains spends a load and a branch at each point. `benches/costs --inspect` counts the instructions of a server
-//! for a plaintext request: 1,502 instead of 1,477 alone, and 554 instead of 541 for each of sixteen in one write.
+//! for a plaintext request: 1,497 instead of 1,477 alone, and 549 instead of 547 for each of sixteen in one write.
 //! `benches/micro/check --inspect` counts them without sockets (1 % more for a request), for a wake and its poll (3 %),
 //! and for a spawn and its join (6 %).
 //!

@@ -9,11 +9,10 @@ use rustls::{ClientConfig, ServerConfig, ServerConnection, StreamOwned};
 use tungstenite::Message;
 use waterwheel::http::client::Client;
 use waterwheel::http::web::proxy::ReverseProxy;
-use waterwheel::http::web::websocket::{self, WebSocket, WebSocketOptions};
 use waterwheel::http::{Request, Server, StatusCode, shared};
 
 use super::origin::{Connected, Origin};
-use super::{GET, builder};
+use super::{GET, builder, websocket_echo};
 use crate::support::server::{DEADLINE, TestServer};
 use crate::support::tls::{Authority, client_config, configs};
 
@@ -221,18 +220,7 @@ fn a_request_that_meets_the_close_is_sent_again_where_it_is_safe() {
 #[test]
 fn a_websocket_passes_through_and_each_half_of_a_tunnel_ends_by_itself() {
     let (config, trusting) = configs();
-    let behind = TestServer::start_plain(Server::builder().tls(config), || {
-        shared(async |request: Request<'_>| {
-            let options = WebSocketOptions::new();
-            websocket::upgrade(request, &options, async |mut socket: WebSocket| {
-                while let Some(message) = socket.next().await? {
-                    socket.send(&message).await?;
-                }
-                Ok(())
-            })
-            .await
-        })
-    });
+    let behind = websocket_echo(Server::builder().tls(config));
     let front = proxy_to(behind.address.port(), trusting);
     let stream = front.client().stream;
     let (mut socket, _) = tungstenite::client(format!("ws://{}/", front.address), stream).unwrap();

@@ -6,11 +6,10 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use tungstenite::Message;
-use waterwheel::http::web::websocket::{self, WebSocket, WebSocketOptions};
-use waterwheel::http::{Request, Server, shared};
+use waterwheel::http::{Server, shared};
 
 use super::origin::Origin;
-use super::{proxy, proxy_with};
+use super::{proxy, proxy_with, websocket_echo};
 use crate::support::server::{DEADLINE, TestServer, without_dates};
 
 const OFFER: &str = "GET /chat HTTP/1.1\r\nhost: a\r\nconnection: keep-alive, Upgrade\r\nupgrade: websocket\r\n\
@@ -196,18 +195,7 @@ fn a_tunnel_follows_a_request_with_a_body() {
 /// Our own WebSocket server behind the proxy, and tungstenite before it.
 #[test]
 fn a_websocket_passes_through() {
-    let behind = TestServer::start_plain(Server::builder(), || {
-        shared(async |request: Request<'_>| {
-            let options = WebSocketOptions::new();
-            websocket::upgrade(request, &options, async |mut socket: WebSocket| {
-                while let Some(message) = socket.next().await? {
-                    socket.send(&message).await?;
-                }
-                Ok(())
-            })
-            .await
-        })
-    });
+    let behind = websocket_echo(Server::builder());
     let url = format!("http://{}", behind.address);
     let front = TestServer::start(Server::builder(), move || {
         shared(waterwheel::http::web::proxy::ReverseProxy::to(&url))
