@@ -18,7 +18,7 @@ use super::clock::ExchangeClock;
 use super::connect::connect;
 #[cfg(feature = "input")]
 use super::error::AnyError;
-use super::error::{RequestError, RequestErrorKind};
+use super::error::{RequestError, RequestErrorKind, without_secrets};
 use super::pool::{Origin, checkout};
 use super::redirect::{next_method, resolve};
 use super::response::ClientResponse;
@@ -109,11 +109,7 @@ impl<'b> ClientRequest<'b> {
         self.fault.get_or_insert(fault);
     }
 
-    fn with_source(
-        mut self,
-        source: UploadSource<'b>,
-        content_type: Option<&'static str>,
-    ) -> Self {
+    fn with_source(mut self, source: UploadSource<'b>, content_type: Option<&'static str>) -> Self {
         (self.source, self.content_type) = (source, content_type);
         self
     }
@@ -180,7 +176,7 @@ impl<'b> ClientRequest<'b> {
     /// left out. Values are escaped as those of forms (the URL standard, 5.2), so a space becomes `+`. With the feature
     /// `input`.
     ///
-    /// A query that the URI has stays before it. A [`target`](Self::target) takes the place of both. If the value has
+    /// The query is in no `Debug` form and in no error. A query that the URI has stays before it. A [`target`](Self::target) takes the place of both. If the value has
     /// another shape, that is an error of [`send`](Self::send).
     ///
     /// # Examples
@@ -732,7 +728,7 @@ impl fmt::Debug for ClientRequest<'_> {
         // The fields may hold credentials.
         f.debug_struct("ClientRequest")
             .field("method", &self.method)
-            .field("uri", &self.uri)
+            .field("uri", &format_args!("{}", without_secrets(&self.uri)))
             .finish_non_exhaustive()
     }
 }
