@@ -59,7 +59,7 @@ impl Origin {
         })
     }
 
-    pub(super) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         let default = if self.is_tls { 443 } else { 80 };
         self.authority.port_u16().unwrap_or(default)
     }

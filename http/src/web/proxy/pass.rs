@@ -24,6 +24,7 @@ use waterwheel_runtime::{Notify, race, spawn};
 
 use super::fields::{self, Via};
 use super::link::{BodyRest, LinkFailure, LinkReader, PassedHead, write_all};
+use super::places::Places;
 use super::upstreams::{TakenLink, Upstream, Upstreams};
 use crate::client::Client;
 use crate::client::lease::Lease;
@@ -49,6 +50,7 @@ pub(super) struct PassedRequest<'a> {
     /// The protocol to which the connection may change.
     pub(super) upgrade: Option<&'a str>,
     pub(super) via: Option<&'a Via>,
+    pub(super) places: Places<'a>,
     pub(super) time_limit: Duration,
     /// True if the client waits for 100 (Continue) before it sends its body.
     pub(super) awaits_continue: bool,
@@ -161,7 +163,7 @@ async fn attempt<'c>(
         };
         race(answer, beside).biased().await
     };
-    let head = match head {
+    let mut head = match head {
         Ok(head) => head,
         Err(Ended::Failure(LinkFailure::Closed)) if may_repeat => {
             return Ok(Attempt::Repeat(request));
@@ -169,6 +171,7 @@ async fn attempt<'c>(
         Err(Ended::Failure(failure)) => return Err(failure.into_error(server)),
         Err(Ended::Error(error)) => return Err(error),
     };
+    outgoing.places.map(&mut head.headers, upstream);
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         complete(upload, &transfer, server).await?;
         return Ok(Attempt::Switched(request, head));

@@ -1,0 +1,254 @@
+//! Places in answers: the server's own addresses and paths become those by which clients reach it.
+//!
+//! # Invariants
+//!
+//! - Always: a result that begins with a path is of this host. A path such as `//mill.example` would be of another one.
+//! - Never: a byte of a request that ends an attribute of a cookie.
+
+use std::borrow::Cow;
+
+use http::header::{CONTENT_LOCATION, LOCATION, REFRESH, SET_COOKIE};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue};
+use percent_encoding::percent_decode;
+
+use super::upstreams::Upstream;
+use crate::headers::white_space::{trim, trim_end, trim_start};
+
+/// The places that are mapped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Mapping {
+    /// None of them.
+    Off,
+    /// URLs of the server.
+    #[default]
+    Urls,
+    /// URLs of the server, and paths.
+    Paths,
+}
+
+/// The settings for places.
+#[derive(Default)]
+pub(super) struct PlacePolicy {
+    pub(super) mapping: Mapping,
+    /// Domains of cookies, and those that replace them. An empty one removes the attribute.
+    pub(super) cookie_domains: Vec<(String, String)>,
+}
+
+/// The places of one exchange.
+#[derive(Clone, Copy)]
+pub(super) struct Places<'a> {
+    pub(super) policy: &'a PlacePolicy,
+    /// The part of the client's path that the server does not see, such as `/api`. It may be empty.
+    pub(super) prefix: &'a str,
+    /// The Host that the server has seen, unless it is the server's own.
+    pub(super) host: Option<&'a str>,
+}
+
+impl Places<'_> {
+    /// Maps the places in the fields of an answer.
+    pub(super) fn map(&self, fields: &mut HeaderMap, server: &Upstream) {
+        // One pass over the fields that are there costs less than a look for each name.
+        for (name, value) in fields.iter_mut() {
+            let mapped = if name == LOCATION || name == CONTENT_LOCATION {
+                self.reference(value.as_bytes(), server)
+            } else if name == REFRESH {
+                self.refresh(value.as_bytes(), server)
+            } else if name == SET_COOKIE {
+                self.cookie(value.as_bytes(), &server.base)
+            } else {
+                None
+            };
+            if let Some(mapped) = mapped.and_then(|mapped| HeaderValue::from_bytes(&mapped).ok()) {
+                *value = mapped;
+            }
+        }
+    }
+
+    /// Returns a reference (RFC 3986, 4.1) as the client needs it, or `None` if it stays as it is.
+    fn reference(&self, place: &[u8], server: &Upstream) -> Option<Vec<u8>> {
+        let maps_paths = self.policy.mapping == Mapping::Paths;
+        // Browsers skip tabs and take a backslash for a slash, so such a place could have another host.
+        let is_plain = !place.iter().any(|byte| *byte < b' ' || *byte == b'\\');
+        if self.policy.mapping == Mapping::Off || !is_plain {
+            return None;
+        }
+        let Some(start) = authority_start(place) else {
+            // A relative path is right for both sides.
+            let has_path = place.starts_with(b"/");
+            return if maps_paths && has_path {
+                self.path(place, &server.base)
+            } else {
+                None
+            };
+        };
+        let end = place[start..].iter().position(|byte| b"/?#".contains(byte));
+        let (origin, path) = place.split_at(end.map_or(place.len(), |end| start + end));
+        let (scheme, authority) = origin.split_at(start);
+        let authority = Authority::try_from(authority).ok()?;
+        let port = match scheme {
+            b"//" => server.port(),
+            _ => default_port(scheme),
+        };
+        if is_same(&authority, port, &server.host, server.port()) {
+            return self.path(path, &server.base);
+        }
+        // The server has made the URL of what it knows of the client's one. Only its path is wrong, and the scheme must
+        // stay: a redirect from http to https would otherwise lead to itself.
+        let host = self.host.filter(|_| maps_paths)?;
+        if !is_same(&authority, port, host, port) {
+            return None;
+        }
+        Some([origin, &*self.path(path, &server.base)?].concat())
+    }
+
+    /// Returns the client's path for one of the server, with its query and fragment.
+    fn path(&self, path: &[u8], base: &str) -> Option<Vec<u8>> {
+        let rest = path.strip_prefix(base.as_bytes())?;
+        let is_below = matches!(rest.first(), None | Some(b'/' | b'?' | b'#'));
+        if !is_below || leaves(rest) {
+            return None;
+        }
+        let mut mapped = self.prefix.as_bytes().to_vec();
+        if mapped.is_empty() && !rest.starts_with(b"/") {
+            mapped.push(b'/');
+        }
+        mapped.extend_from_slice(rest);
+        if mapped.starts_with(b"//") {
+            // The same path, which is no host then (the URL standard, 4.5).
+            mapped.splice(..0, *b"/.");
+        }
+        Some(mapped)
+    }
+
+    /// Returns a Refresh such as `5; url=/sacks` (the HTML standard, 4.2.5.3) with another place.
+    fn refresh(&self, value: &[u8], server: &Upstream) -> Option<Vec<u8>> {
+        let start = value.iter().position(|byte| b";,".contains(byte))? + 1;
+        let mut rest = trim_start(&value[start..]);
+        if let Some((name, behind)) = rest.split_at_checked(3)
+            && name.eq_ignore_ascii_case(b"url")
+            && let Some(behind) = trim_start(behind).strip_prefix(b"=")
+        {
+            rest = trim_start(behind);
+        }
+        let start = value.len() - rest.len();
+        let (start, place) = match rest {
+            [quote @ (b'"' | b'\''), inner @ ..] => {
+                (start + 1, inner.split(|byte| byte == quote).next()?)
+            }
+            _ => (start, trim_end(rest)),
+        };
+        let mapped = self.reference(place, server)?;
+        Some([&value[..start], &mapped, &value[start + place.len()..]].concat())
+    }
+
+    /// Returns a Set-Cookie (RFC 6265, 4.1) with another Path and another Domain.
+    fn cookie(&self, value: &[u8], base: &str) -> Option<Vec<u8>> {
+        let mut attributes = value.split(|byte| *byte == b';');
+        let pair = attributes.next()?;
+        // A browser takes such a cookie only with `Path=/` and without a domain.
+        let is_of_host = trim(pair)
+            .get(..7)
+            .is_some_and(|name| name.eq_ignore_ascii_case(b"__host-"));
+        if is_of_host {
+            return None;
+        }
+        let mut mapped = pair.to_vec();
+        for attribute in attributes {
+            let mut halves = attribute.splitn(2, |byte| *byte == b'=');
+            let (name, text) = (halves.next().unwrap_or_default(), halves.next());
+            let text = trim(text.unwrap_or_default());
+            let replaced = match trim(name).to_ascii_lowercase().as_slice() {
+                b"path" => self.cookie_path(text, base),
+                b"domain" => self.cookie_domain(text),
+                _ => None,
+            };
+            match replaced {
+                Some(text) if text.is_empty() => {}
+                Some(text) => mapped.extend_from_slice(&[b";", name, b"=", &text].concat()),
+                None => mapped.extend_from_slice(&[b";", attribute].concat()),
+            }
+        }
+        (mapped != value).then_some(mapped)
+    }
+
+    fn cookie_path(&self, path: &[u8], base: &str) -> Option<Vec<u8>> {
+        // The prefix is the client's text.
+        if self.policy.mapping != Mapping::Paths
+            || self.prefix.contains(';')
+            || !path.starts_with(b"/")
+        {
+            return None;
+        }
+        let below = path.strip_prefix(base.as_bytes());
+        let below = below.filter(|rest| matches!(rest.first(), None | Some(b'/')));
+        let above = path.strip_suffix(b"/").unwrap_or(path);
+        let above = base.as_bytes().strip_prefix(above);
+        let mapped = match (below, above) {
+            // Without a slash at its end it also fits the prefix itself (RFC 6265, 5.1.4).
+            (Some(b"" | b"/"), _) | (None, Some([b'/', ..])) => self.prefix.as_bytes().to_vec(),
+            (Some(rest), _) => [self.prefix.as_bytes(), rest].concat(),
+            (None, _) => return None,
+        };
+        Some(if mapped.is_empty() {
+            b"/".to_vec()
+        } else {
+            mapped
+        })
+    }
+
+    fn cookie_domain(&self, domain: &[u8]) -> Option<Vec<u8>> {
+        let domain = domain.strip_prefix(b".").unwrap_or(domain);
+        let mut domains = self.policy.cookie_domains.iter();
+        let (_, to) = domains.find(|(from, _)| domain.eq_ignore_ascii_case(from.as_bytes()))?;
+        Some(to.as_bytes().to_vec())
+    }
+}
+
+/// Returns the place at which the authority of a reference begins, if it has one.
+fn authority_start(place: &[u8]) -> Option<usize> {
+    let starts = [&b"//"[..], b"http://", b"https://"].into_iter();
+    let mut starts = starts.filter(|start| {
+        let begin = place.get(..start.len());
+        begin.is_some_and(|begin| begin.eq_ignore_ascii_case(start))
+    });
+    starts.next().map(<[u8]>::len)
+}
+
+/// Returns the port of a scheme, which is `http://` or `https://`.
+fn default_port(scheme: &[u8]) -> u16 {
+    if scheme.len() == b"https://".len() {
+        443
+    } else {
+        80
+    }
+}
+
+/// Returns true if an authority and a Host are one host and one port. The ports stand for those that are left out.
+fn is_same(authority: &Authority, port: u16, host: &str, host_port: u16) -> bool {
+    let Ok(host) = host.parse::<Authority>() else {
+        return false;
+    };
+    // An authority with a user is of another kind of URL.
+    !authority.as_str().contains('@')
+        && authority.host().eq_ignore_ascii_case(host.host())
+        && authority.port_u16().unwrap_or(port) == host.port_u16().unwrap_or(host_port)
+}
+
+/// Returns true if a server could read a target as one above its first `/`, and so above the path of its URL. Servers
+/// differ in how they decode, so each reading counts: `..`, `%2e%2e`, `..%2f`, `..%5c` and `..;`.
+pub(super) fn leaves(target: &[u8]) -> bool {
+    let path = target.split(|byte| b"?#".contains(byte)).next();
+    let path: Cow<'_, [u8]> = percent_decode(path.unwrap_or_default()).into();
+    let mut depth = 0_usize;
+    for segment in path.split(|byte| matches!(byte, b'/' | b'\\')) {
+        let name = segment.split(|byte| *byte == b';').next();
+        match name.unwrap_or_default() {
+            b"" | b"." => {}
+            b".." if depth == 0 => return true,
+            b".." => depth -= 1,
+            _ => depth += 1,
+        }
+    }
+    false
+}
