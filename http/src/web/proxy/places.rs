@@ -14,6 +14,7 @@ use percent_encoding::percent_decode;
 
 use super::upstreams::Upstream;
 use crate::headers::white_space::{trim, trim_end, trim_start};
+use crate::proto::authority::is_host_and_port;
 
 /// The places that are mapped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,9 +87,11 @@ impl Places<'_> {
         let (origin, path) = place.split_at(end.map_or(place.len(), |end| start + end));
         let (scheme, authority) = origin.split_at(start);
         let authority = Authority::try_from(authority).ok()?;
-        let port = match scheme {
-            b"//" => server.port(),
-            _ => default_port(scheme),
+        let port = match default_port(scheme) {
+            // A server of https that is told of a client's http may write that. It leads to no loop, which the URL of
+            // https from a server of http would: that one may want to be left for another server.
+            Some(80) if server.port() == 443 => 443,
+            port => port.unwrap_or(server.port()),
         };
         if is_same(&authority, port, &server.host, server.port()) {
             return self.path(path, &server.base);
@@ -215,12 +218,12 @@ fn authority_start(place: &[u8]) -> Option<usize> {
     starts.next().map(<[u8]>::len)
 }
 
-/// Returns the port of a scheme, which is `http://` or `https://`.
-fn default_port(scheme: &[u8]) -> u16 {
-    if scheme.len() == b"https://".len() {
-        443
-    } else {
-        80
+/// Returns the port of `http://` or `https://`, and none of `//`.
+fn default_port(scheme: &[u8]) -> Option<u16> {
+    match scheme.len() {
+        2 => None,
+        7 => Some(80),
+        _ => Some(443),
     }
 }
 
@@ -229,8 +232,8 @@ fn is_same(authority: &Authority, port: u16, host: &str, host_port: u16) -> bool
     let Ok(host) = host.parse::<Authority>() else {
         return false;
     };
-    // An authority with a user is of another kind of URL.
-    !authority.as_str().contains('@')
+    // The type accepts a user, and any text behind the colon.
+    is_host_and_port(authority.as_str().as_bytes())
         && authority.host().eq_ignore_ascii_case(host.host())
         && authority.port_u16().unwrap_or(port) == host.port_u16().unwrap_or(host_port)
 }
@@ -251,4 +254,75 @@ pub(super) fn leaves(target: &[u8]) -> bool {
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_and_the_port_decide_whose_url_it_is() {
+        // The server, the reference, and the path of the client.
+        let rows = [
+            ("http://mill", "http://mill/a", "/a"),
+            ("http://mill", "http://MILL:80/a", "/a"),
+            ("http://mill", "http://mill:/a", "/a"),
+            ("http://mill:80", "http://mill/a", "/a"),
+            ("http://mill", "//mill/a", "/a"),
+            ("http://mill", "http://mill:8080/a", ""),
+            ("http://mill:8080", "http://mill/a", ""),
+            ("http://mill:8080", "https://mill:8080/a", "/a"),
+            ("http://[::1]:8080", "http://[::1]:8080/a", "/a"),
+            ("http://[::1]:8080", "http://[::1]/a", ""),
+            ("http://[::1]", "http://[::1]/a", "/a"),
+            // It leaves http for https, perhaps for another server. As a path it would be a loop.
+            ("http://mill", "https://mill/a", ""),
+            ("https://mill", "https://mill/a", "/a"),
+            ("https://mill", "https://mill:443/a", "/a"),
+            ("https://mill", "//mill/a", "/a"),
+            ("https://mill", "http://mill/a", "/a"),
+            ("https://mill:8443", "http://mill/a", ""),
+            ("https://mill:8443", "http://mill:8443/a", "/a"),
+            ("http://mill", "http://mill.example/a", ""),
+            ("http://mill", "http://a.mill/a", ""),
+            ("http://mill", "http://mill:x/a", ""),
+            ("http://mill", "http://mill:99999/a", ""),
+        ];
+        let policy = PlacePolicy::default();
+        let places = Places {
+            policy: &policy,
+            prefix: "",
+            host: None,
+        };
+        for (server, reference, expected) in rows {
+            let server = Upstream::of(&server.parse().unwrap_or_default());
+            let server = server.unwrap_or_else(|fault| panic!("{fault}"));
+            let mapped = places.reference(reference.as_bytes(), &server);
+            let mapped = String::from_utf8(mapped.unwrap_or_default()).unwrap_or_default();
+            assert_eq!(mapped, expected, "{} {reference}", server.name);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_mapped_or_stay(place: Vec<u8>, prefix in "(/[a-z;]{0,3}){0,2}", base in "(/[a-z]{0,2}){0,2}") {
+            let policy = PlacePolicy {
+                mapping: Mapping::Paths,
+                cookie_domains: vec![("a".to_owned(), String::new())],
+            };
+            let places = Places { policy: &policy, prefix: &prefix, host: Some("mill") };
+            let uri = format!("http://up{base}").parse().unwrap_or_default();
+            if let Ok(server) = Upstream::of(&uri) {
+                for start in [&b""[..], b"http://up", b"//mill", b"/a", b"0;url='", b"a=b;path=", b"a=b;domain="] {
+                    let value = [start, &place].concat();
+                    if let Some(mapped) = places.reference(&value, &server) {
+                        let is_path = mapped.starts_with(b"/") && !mapped.starts_with(b"//");
+                        proptest::prop_assert!(is_path || mapped.starts_with(b"//mill"));
+                    }
+                    places.refresh(&value, &server);
+                    places.cookie(&value, &server.base);
+                }
+            }
+        }
+    }
 }
