@@ -60,8 +60,9 @@
 //! | `Location: login`, or a URL of another host | stays | stays | stays |
 //! | `Set-Cookie: a=b; Path=/v2/cart`, or `Path=/` | stays | `Path=/api/cart`, or `Path=/api` | stays |
 //!
-//! Content-Location and the URL in Refresh are mapped as Location. The host and the port of the server's URL decide
-//! whether a URL is its own, and the scheme does not, because a server that is told of the client's https writes that. A
+//! Content-Location and the URL in Refresh are mapped as Location. A URL is the server's own if it has the server's host
+//! and port. The scheme is not compared, because a server that is told of its client's https may write that. Only a URL of
+//! https from a server of http, both without a port, stays: it may lead to another server. A
 //! cookie whose name begins with `__Host-` keeps its Path, because browsers require `/` of it. The domain of a cookie
 //! changes by [`replace_cookie_domain`](ReverseProxy::replace_cookie_domain) only.
 //!
