@@ -222,8 +222,8 @@ impl<'b> ClientRequest<'b> {
         self
     }
 
-    /// Sets the credentials of Basic authentication (RFC 7617), instead of an Authorization that the request has. An
-    /// empty password is one.
+    /// Sets the credentials of Basic authentication (RFC 7617), instead of an Authorization that the request has. They
+    /// are sent as UTF-8. An empty password is one.
     ///
     /// The credentials are in no `Debug` form and in no error. A [redirect](super::Redirects) to another origin leaves
     /// them out. They are readable for all on the way unless the URI is one of https.

@@ -382,7 +382,7 @@ impl ReverseProxy {
     ///
     /// # Panics
     ///
-    /// If one of them is not a domain.
+    /// If one of them is not a domain, or `from` is empty.
     #[must_use]
     pub fn replace_cookie_domain(mut self, from: impl Into<String>, to: impl Into<String>) -> Self {
         let pair = (from.into(), to.into());
@@ -391,6 +391,7 @@ impl ReverseProxy {
             assert!(domain.bytes().all(is_letter), "{domain:?} is not a domain");
         }
         let from = pair.0.trim_start_matches('.').to_owned();
+        assert!(!from.is_empty(), "a domain is empty");
         self.policy.places.cookie_domains.push((from, pair.1));
         self
     }

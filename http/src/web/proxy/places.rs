@@ -74,24 +74,35 @@ impl Places<'_> {
         if self.policy.mapping == Mapping::Off || !is_plain {
             return None;
         }
-        let Some(start) = authority_start(place) else {
+        let ports = [
+            (&b"//"[..], server.port()),
+            (b"http://", 80),
+            (b"https://", 443),
+        ];
+        let with_host = ports.into_iter().find(|(start, _)| {
+            let begin = place.get(..start.len());
+            begin.is_some_and(|begin| begin.eq_ignore_ascii_case(start))
+        });
+        let Some((scheme, port)) = with_host else {
             // A relative path is right for both sides.
-            let has_path = place.starts_with(b"/");
-            return if maps_paths && has_path {
+            let has_path = maps_paths && place.starts_with(b"/");
+            return if has_path {
                 self.path(place, &server.base)
             } else {
                 None
             };
         };
-        let end = place[start..].iter().position(|byte| b"/?#".contains(byte));
-        let (origin, path) = place.split_at(end.map_or(place.len(), |end| start + end));
-        let (scheme, authority) = origin.split_at(start);
+        let (scheme, rest) = place.split_at(scheme.len());
+        let end = rest.iter().position(|byte| b"/?#".contains(byte));
+        let (authority, path) = rest.split_at(end.unwrap_or(rest.len()));
+        let origin = [scheme, authority].concat();
         let authority = Authority::try_from(authority).ok()?;
-        let port = match default_port(scheme) {
-            // A server of https that is told of a client's http may write that. It leads to no loop, which the URL of
-            // https from a server of http would: that one may want to be left for another server.
-            Some(80) if server.port() == 443 => 443,
-            port => port.unwrap_or(server.port()),
+        // A server of https that is told of a client's http may write that. The other way round, it would be a loop: a
+        // server of http may send its clients to another one of https.
+        let port = if port == 80 && server.port() == 443 {
+            443
+        } else {
+            port
         };
         if is_same(&authority, port, &server.host, server.port()) {
             return self.path(path, &server.base);
@@ -102,7 +113,7 @@ impl Places<'_> {
         if !is_same(&authority, port, host, port) {
             return None;
         }
-        Some([origin, &*self.path(path, &server.base)?].concat())
+        Some([origin, self.path(path, &server.base)?].concat())
     }
 
     /// Returns the client's path for one of the server, with its query and fragment.
@@ -163,7 +174,13 @@ impl Places<'_> {
             let text = trim(text.unwrap_or_default());
             let replaced = match trim(name).to_ascii_lowercase().as_slice() {
                 b"path" => self.cookie_path(text, base),
-                b"domain" => self.cookie_domain(text),
+                b"domain" => {
+                    let domain = text.strip_prefix(b".").unwrap_or(text);
+                    let mut domains = self.policy.cookie_domains.iter();
+                    let same = |from: &str| domain.eq_ignore_ascii_case(from.as_bytes());
+                    let found = domains.find(|(from, _)| same(from));
+                    found.map(|(_, to)| to.as_bytes().to_vec())
+                }
                 _ => None,
             };
             match replaced {
@@ -198,32 +215,6 @@ impl Places<'_> {
         } else {
             mapped
         })
-    }
-
-    fn cookie_domain(&self, domain: &[u8]) -> Option<Vec<u8>> {
-        let domain = domain.strip_prefix(b".").unwrap_or(domain);
-        let mut domains = self.policy.cookie_domains.iter();
-        let (_, to) = domains.find(|(from, _)| domain.eq_ignore_ascii_case(from.as_bytes()))?;
-        Some(to.as_bytes().to_vec())
-    }
-}
-
-/// Returns the place at which the authority of a reference begins, if it has one.
-fn authority_start(place: &[u8]) -> Option<usize> {
-    let starts = [&b"//"[..], b"http://", b"https://"].into_iter();
-    let mut starts = starts.filter(|start| {
-        let begin = place.get(..start.len());
-        begin.is_some_and(|begin| begin.eq_ignore_ascii_case(start))
-    });
-    starts.next().map(<[u8]>::len)
-}
-
-/// Returns the port of `http://` or `https://`, and none of `//`.
-fn default_port(scheme: &[u8]) -> Option<u16> {
-    match scheme.len() {
-        2 => None,
-        7 => Some(80),
-        _ => Some(443),
     }
 }
 
