@@ -165,6 +165,7 @@ fn a_value_without_names_is_no_query_and_no_form() {
 
 #[test]
 fn a_form_and_json_have_one_content_type() {
+    const FORM: &str = "content-type: application/x-www-form-urlencoded\r\n";
     let heads = sent(|client| {
         let post = || client.post("http://mill/");
         [
@@ -189,7 +190,6 @@ fn a_form_and_json_have_one_content_type() {
         let length = body.len();
         format!("POST / HTTP/1.1\r\nhost: mill\r\n{fields}content-length: {length}\r\n\r\n{body}")
     };
-    const FORM: &str = "content-type: application/x-www-form-urlencoded\r\n";
     assert_eq!(
         heads,
         [

@@ -163,15 +163,14 @@ async fn attempt<'c>(
         };
         race(answer, beside).biased().await
     };
-    let mut head = match head {
-        Ok(head) => head,
+    let head = match head {
+        Ok(head) => outgoing.places.map(head, upstream),
         Err(Ended::Failure(LinkFailure::Closed)) if may_repeat => {
             return Ok(Attempt::Repeat(request));
         }
         Err(Ended::Failure(failure)) => return Err(failure.into_error(server)),
         Err(Ended::Error(error)) => return Err(error),
     };
-    outgoing.places.map(&mut head.headers, upstream);
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         complete(upload, &transfer, server).await?;
         return Ok(Attempt::Switched(request, head));

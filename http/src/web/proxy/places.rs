@@ -7,11 +7,12 @@
 
 use std::borrow::Cow;
 
+use http::HeaderValue;
 use http::header::{CONTENT_LOCATION, LOCATION, REFRESH, SET_COOKIE};
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue};
 use percent_encoding::percent_decode;
 
+use super::link::PassedHead;
 use super::upstreams::Upstream;
 use crate::headers::white_space::{trim, trim_end, trim_start};
 use crate::proto::authority::is_host_and_port;
@@ -48,9 +49,9 @@ pub(super) struct Places<'a> {
 
 impl Places<'_> {
     /// Maps the places in the fields of an answer.
-    pub(super) fn map(&self, fields: &mut HeaderMap, server: &Upstream) {
+    pub(super) fn map(&self, mut head: PassedHead, server: &Upstream) -> PassedHead {
         // One pass over the fields that are there costs less than a look for each name.
-        for (name, value) in fields.iter_mut() {
+        for (name, value) in &mut head.headers {
             let mapped = if name == LOCATION || name == CONTENT_LOCATION {
                 self.reference(value.as_bytes(), server)
             } else if name == REFRESH {
@@ -64,6 +65,7 @@ impl Places<'_> {
                 *value = mapped;
             }
         }
+        head
     }
 
     /// Returns a reference (RFC 3986, 4.1) as the client needs it, or `None` if it stays as it is.
