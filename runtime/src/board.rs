@@ -112,6 +112,8 @@ pub(crate) enum Subject {
     Job(usize),
     /// A child process.
     Process(u32),
+    /// Bit *n* is set for signal *n*.
+    Signals(u128),
 }
 
 impl Subject {
@@ -121,6 +123,7 @@ impl Subject {
             (Self::Task(task), Self::Task(other)) => task == other,
             (Self::Permits(at), Self::Permits(other))
             | (Self::Senders(at, _), Self::Senders(other, _)) => at == other,
+            (Self::Signals(mask), Self::Signals(other)) => mask == other,
             // A phase is a part of the life of one future.
             (Self::Named(_) | Self::Phase(_), Self::Named(_) | Self::Phase(_)) => true,
             // A deadline may move while its future stays.

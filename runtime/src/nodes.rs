@@ -155,6 +155,11 @@ mod on {
         pub(crate) fn process(id: u32) -> Self {
             Self(Subject::Process(id))
         }
+
+        /// Bit *n* is set for signal *n*.
+        pub(crate) fn signals(mask: u128) -> Self {
+            Self(Subject::Signals(mask))
+        }
     }
 
     /// Returns the address of a value as its name. It is never read through.
@@ -726,6 +731,10 @@ mod off {
         }
 
         pub(crate) fn process(_: u32) -> Self {
+            Self
+        }
+
+        pub(crate) fn signals(_: u128) -> Self {
             Self
         }
     }

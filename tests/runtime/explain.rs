@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use futures_lite::{AsyncReadExt, FutureExt as _};
 use waterwheel::runtime::inspect::{self, Dump, Explain, Group, named};
 use waterwheel::runtime::net::{TcpListener, TcpStream, UdpSocket};
+use waterwheel::runtime::signal::{self, Signal};
 use waterwheel::runtime::sync::{self, CancellationToken, Mutex, Notify, Semaphore};
 use waterwheel::runtime::task::{Builder, JoinSet};
 use waterwheel::runtime::time::{self, sleep, timeout};
@@ -25,7 +26,7 @@ use waterwheel::runtime::{
     Runtime, join, join_all, process, race, select3, spawn, spawn_blocking, try_join, yield_now,
 };
 
-use crate::support::process::in_child;
+use crate::support::process::{alone, in_child};
 use crate::support::runtime::{OnDrop, tcp_with_std, within_deadline};
 
 /// Runs a future as a test, in a runtime that records why its tasks wait.
@@ -137,6 +138,8 @@ fn each_kind_of_wait_has_a_name() {
         let mut set = JoinSet::new();
         set.spawn(pending::<()>());
         let (mut reader, _writer) = waterwheel::runtime::io::pipe().unwrap();
+        let alarm = [Signal::ALARM, Signal::from_raw(40)];
+        let (mut alarm, alarm_line) = (signal::listen(&alarm).unwrap(), line!());
         let mut child = process::Command::new("sleep");
         let mut child = child.arg("60").kill_on_drop(true).spawn().unwrap();
         let child_id = child.id();
@@ -193,6 +196,10 @@ fn each_kind_of_wait_has_a_name() {
                 Box::pin(async move { drop(reader.read(&mut [0; 8]).await) }),
             ),
             (
+                "signal(SIGALRM, signal 40) > read fd *",
+                Box::pin(async move { drop(alarm.recv().await) }),
+            ),
+            (
                 "end of process(process CHILD) > read fd *",
                 Box::pin(async move { drop(child.wait().await) }),
             ),
@@ -244,6 +251,10 @@ fn each_kind_of_wait_has_a_name() {
                 "{name}: {found}, and not {pattern}"
             );
         }
+        let groups = dump.groups().iter().flat_map(Group::tree);
+        let mut alarms = groups.filter(|tree| tree.label() == "signal");
+        let place = alarms.next().unwrap().place().unwrap();
+        assert_eq!((place.file(), place.line()), (file!(), alarm_line));
         drop((go, foreign_kept));
     });
 }
@@ -836,5 +847,42 @@ fn the_time_of_a_wait_is_that_of_its_future_and_not_that_of_its_place() {
             assert_eq!(waits(name), secs(0), "{name}");
         }
         drop(peer);
+    });
+}
+
+#[test]
+fn the_future_of_a_shutdown_names_its_signals_and_the_line_that_made_it() {
+    alone(|| {
+        explained(async {
+            let (shutdown, line) = (signal::shutdown(), line!());
+            start("patient", async { drop(shutdown.await) }).await;
+            let dump = inspect::dump();
+            let found = chain(&dump, "patient");
+            assert!(matches(&found, "signal(SIGINT, SIGTERM) > read fd *"), "{found}");
+            let place = group(&dump, "patient").tree()[0].place().unwrap();
+            assert_eq!((place.file(), place.line()), (file!(), line));
+            assert!(dump.findings().is_empty(), "{dump}");
+        });
+    });
+}
+
+#[test]
+fn tasks_that_wait_for_different_signals_are_different_groups() {
+    alone(|| {
+        explained(async {
+            for signal in [Signal::HANGUP, Signal::USER2, Signal::HANGUP] {
+                let mut signals = signal::listen(&[signal]).unwrap();
+                start("listener", async move { drop(signals.recv().await) }).await;
+            }
+            let dump = inspect::dump();
+            let groups = dump.groups().iter();
+            let groups = groups.filter(|group| group.name() == Some("listener"));
+            let mut found: Vec<_> = groups
+                .map(|group| (group.count(), group.tree()[0].detail().to_owned()))
+                .collect();
+            found.sort_unstable();
+            let one = |count, name: &str| (count, name.to_owned());
+            assert_eq!(found, [one(1, "SIGUSR2"), one(2, "SIGHUP")]);
+        });
     });
 }
