@@ -858,7 +858,10 @@ fn the_future_of_a_shutdown_names_its_signals_and_the_line_that_made_it() {
             start("patient", async { drop(shutdown.await) }).await;
             let dump = inspect::dump();
             let found = chain(&dump, "patient");
-            assert!(matches(&found, "signal(SIGINT, SIGTERM) > read fd *"), "{found}");
+            assert!(
+                matches(&found, "signal(SIGINT, SIGTERM) > read fd *"),
+                "{found}"
+            );
             let place = group(&dump, "patient").tree()[0].place().unwrap();
             assert_eq!((place.file(), place.line()), (file!(), line));
             assert!(dump.findings().is_empty(), "{dump}");

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use waterwheel::http::client::Client;
 use waterwheel::http::{Limits, Request, Responded, Result, Server, StatusCode};
 use waterwheel::runtime::inspect::{self, Dump, Explain};
 use waterwheel::runtime::time::sleep;
@@ -90,6 +91,23 @@ fn each_connection_shows_its_phase_and_each_handler_its_request() {
         assert!(!dump.to_string().contains("secret"), "{dump}");
         assert!(dump.findings().is_empty(), "{dump}");
         drop((quiet, partial, idle, slow));
+    });
+}
+
+/// The tasks that a server and a client have for themselves, each with the name that it has while it waits.
+#[test]
+fn the_tasks_of_the_library_have_names() {
+    with_server(async |_, address| {
+        let mut idle = TcpStream::connect(address).unwrap();
+        idle.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            .unwrap();
+        dump_with("reaper > sleep(").await;
+        let client = Client::new();
+        let answer = client.get(format!("http://{address}/")).send().await;
+        assert_eq!(answer.unwrap().bytes().await.unwrap(), b"here");
+        let dump = dump_with("idle connections > sleep(").await;
+        assert!(dump.findings().is_empty(), "{dump}");
+        drop((idle, client));
     });
 }
 

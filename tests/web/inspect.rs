@@ -205,7 +205,11 @@ fn each_page_answers_head_as_it_answers_get_and_names_the_methods_that_it_allows
         if !path.starts_with("/events") {
             let (of_get, _) = ask("GET");
             for field in fields {
-                let of = |head: &str| head.lines().find(|line| line.starts_with(field)).map(str::to_owned);
+                let of = |head: &str| {
+                    head.lines()
+                        .find(|line| line.starts_with(field))
+                        .map(str::to_owned)
+                };
                 assert_eq!(of(&head), of(&of_get), "{path}");
             }
         }

@@ -351,14 +351,21 @@ fn the_arrows_home_and_end_move_through_the_tabs() {
         ("Home", "turn"),
     ] {
         let found = key(&mut scene, name);
-        assert_eq!(found, format!("[\"{view}\",\"{view}\",\"{view}\",5]"), "{name}");
+        assert_eq!(
+            found,
+            format!("[\"{view}\",\"{view}\",\"{view}\",5]"),
+            "{name}"
+        );
     }
     // After a click, the arrows move through the record as everywhere else.
     let Scene { browser, tab, .. } = &mut scene;
     browser.press(tab, "[data-view=lanes]", Duration::ZERO);
     scene.wait_for("ui.view === 'lanes'");
     scene.value("document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowRight', bubbles: true }))");
-    assert_eq!(scene.text("[ui.view, ui.recording.cursor].join()"), "lanes,6");
+    assert_eq!(
+        scene.text("[ui.view, ui.recording.cursor].join()"),
+        "lanes,6"
+    );
     scene.finish();
 }
 
