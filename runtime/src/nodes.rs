@@ -31,7 +31,7 @@ pub(crate) use on::*;
 mod on {
     use std::cell::{Cell, RefCell};
     use std::collections::HashMap;
-    use std::mem;
+    use std::mem::{self, ManuallyDrop};
     use std::net::SocketAddr;
     use std::os::fd::{AsFd, AsRawFd};
     use std::panic::Location;
@@ -48,7 +48,9 @@ mod on {
     thread_local! {
         /// True during a poll of a task whose runtime is inspected.
         static ON: Cell<bool> = const { Cell::new(false) };
-        static ACTIVE: RefCell<Option<Active>> = const { RefCell::new(None) };
+        // Without a destructor, because a destructor of the thread may use a runtime. It is `None` between two polls.
+        static ACTIVE: ManuallyDrop<RefCell<Option<Active>>> =
+            const { ManuallyDrop::new(RefCell::new(None)) };
     }
 
     /// The poll that runs on this thread.
@@ -168,6 +170,12 @@ mod on {
     }
 
     impl Active {
+        /// Swaps the addresses of sockets with those that the thread keeps between two polls.
+        fn swap_ends(&mut self) {
+            // An error means that the thread ends, and the poll is within a destructor. Then no address is kept.
+            _ = ENDS.try_with(|ends| mem::swap(&mut *ends.borrow_mut(), &mut self.ends));
+        }
+
         /// Adds a reason.
         fn push(
             &self,
@@ -394,7 +402,7 @@ mod on {
             spawns,
             ends: HashMap::new(),
         };
-        ENDS.with(|ends| mem::swap(&mut *ends.borrow_mut(), &mut active.ends));
+        active.swap_ends();
         PollGuard {
             outer: ACTIVE.with(|place| place.replace(Some(active))),
             was_on: ON.replace(true),
@@ -411,7 +419,7 @@ mod on {
             ON.set(self.was_on);
             let active = ACTIVE.with(|place| place.replace(self.outer.take()));
             let Some(mut active) = active else { return };
-            ENDS.with(|ends| mem::swap(&mut *ends.borrow_mut(), &mut active.ends));
+            active.swap_ends();
             // A task that yields, or has spent its budget, is not one that spins.
             let has_yielded = local_queue::has_just_yielded(active.task);
             active.board.publish(active.task, has_yielded);

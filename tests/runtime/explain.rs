@@ -23,7 +23,7 @@ use waterwheel::runtime::sync::{self, CancellationToken, Mutex, Notify, Semaphor
 use waterwheel::runtime::task::{Builder, JoinSet};
 use waterwheel::runtime::time::{self, sleep, timeout};
 use waterwheel::runtime::{
-    Runtime, join, join_all, process, race, select3, spawn, spawn_blocking, try_join, yield_now,
+    Runtime, RuntimeBuilder, join, join_all, process, race, select3, spawn, spawn_blocking, try_join, yield_now,
 };
 
 use crate::support::process::{alone, in_child};
@@ -847,6 +847,48 @@ fn the_time_of_a_wait_is_that_of_its_future_and_not_that_of_its_place() {
             assert_eq!(waits(name), secs(0), "{name}");
         }
         drop(peer);
+    });
+}
+
+thread_local! {
+    /// A runtime that the destructors of a thread still use.
+    static OF_THREAD: RefCell<Option<OnDrop<Box<dyn FnMut()>>>> = const { RefCell::new(None) };
+}
+
+#[test]
+fn an_inspected_runtime_can_be_used_while_its_thread_ends() {
+    // A panic in a destructor of a thread aborts the process.
+    alone(|| {
+        let settings: [fn() -> RuntimeBuilder; 3] = [
+            Runtime::builder,
+            || Runtime::builder().explain(Explain::default()),
+            || Runtime::builder().inspect(inspect::Options::default()),
+        ];
+        for builder in settings {
+            let (sender, receiver) = mpsc::channel();
+            let thread = thread::spawn(move || {
+                // First, so that it is the last one that the thread drops.
+                OF_THREAD.set(None);
+                let runtime = builder().build().unwrap();
+                let work = async |text| {
+                    let (stream, _peer) = tcp_with_std().await;
+                    let name = format!("{text} {}", inspect::dump().tasks());
+                    spawn(async move {
+                        let (mut stream, mut bytes) = (stream, [0; 8]);
+                        let read = stream.read(&mut bytes);
+                        _ = timeout(Duration::from_millis(2), read).await;
+                        name
+                    })
+                    .await
+                    .unwrap()
+                };
+                runtime.block_on(work("before"));
+                let at_end = move || sender.send(runtime.block_on(work("after"))).unwrap();
+                OF_THREAD.set(Some(OnDrop(Box::new(at_end))));
+            });
+            thread.join().unwrap();
+            assert!(receiver.recv().unwrap().starts_with("after "));
+        }
     });
 }
 
