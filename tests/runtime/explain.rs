@@ -23,7 +23,8 @@ use waterwheel::runtime::sync::{self, CancellationToken, Mutex, Notify, Semaphor
 use waterwheel::runtime::task::{Builder, JoinSet};
 use waterwheel::runtime::time::{self, sleep, timeout};
 use waterwheel::runtime::{
-    Runtime, RuntimeBuilder, join, join_all, process, race, select3, spawn, spawn_blocking, try_join, yield_now,
+    Runtime, RuntimeBuilder, join, join_all, process, race, select3, spawn, spawn_blocking,
+    try_join, yield_now,
 };
 
 use crate::support::process::{alone, in_child};
