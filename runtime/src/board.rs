@@ -43,6 +43,9 @@ pub(crate) type LongPollHook = Box<dyn Fn(&LongPoll) + Send + Sync>;
 /// The value of [`Board::paused`] while the clock runs.
 const RUNS: u64 = u64::MAX;
 
+/// The reasons of one poll outside of all combinators are forgotten at this number.
+const REASONS_MAX: usize = 1 << 16;
+
 /// A dump waits for a lock for at most this long. No thread holds one for longer than a copy takes.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -208,11 +211,24 @@ pub(crate) struct RunningPoll {
     pub(crate) reasons: Vec<WaitNode>,
     /// The index of the innermost reason that is entered and not left.
     pub(crate) entered: Option<usize>,
+    /// The indices of the reasons around that one, the outermost first.
+    around: Vec<usize>,
     /// The labels and the addresses of the places of the futures that have completed in this poll.
     pub(crate) completed: Vec<(&'static str, usize)>,
 }
 
 impl RunningPoll {
+    /// Forgets the reasons that are entered.
+    fn leave_all(&mut self) {
+        self.entered = None;
+        self.around.clear();
+    }
+
+    /// Enters the reason at this index.
+    pub(crate) fn enter(&mut self, index: usize) {
+        self.around.extend(self.entered.replace(index));
+    }
+
     /// Sets the subject of the reason that was entered last.
     pub(crate) fn describe(&mut self, subject: Subject) {
         if let Some(reason) = self.entered.and_then(|index| self.reasons.get_mut(index)) {
@@ -228,10 +244,7 @@ impl RunningPoll {
             depth, label, site, ..
         } = self.reasons.get(index)?;
         let (depth, label, site) = (*depth, *label, *site);
-        let around = self.reasons[..index]
-            .iter()
-            .rposition(|reason| reason.depth < depth);
-        self.entered = around;
+        self.entered = self.around.pop();
         if !is_pending {
             self.complete(label, site);
             self.reasons.truncate(index);
@@ -252,6 +265,10 @@ impl RunningPoll {
         // The next turn of a loop waits with a future of the same place. Its wait begins now.
         let future = (reason.label, address_of(reason.site));
         reason.is_new |= self.completed.contains(&future);
+        // A poll that never ends may poll futures in a loop and drop them.
+        if self.entered.is_none() && self.reasons.len() >= REASONS_MAX {
+            self.reasons.clear();
+        }
         self.reasons.push(reason);
         self.reasons.len() - 1
     }
@@ -586,7 +603,7 @@ impl Board {
         running.began = run_time;
         running.reasons.clear();
         running.completed.clear();
-        running.entered = None;
+        running.leave_all();
         drop(running);
         let mut census = self.census();
         let (waker, spawns) = census.tracked(task).map_or((0, 0), |tracked| {
@@ -605,7 +622,7 @@ impl Board {
         // Before the census changes. A reader takes the locks in this order, too. So between the two it sees a task
         // that waits for the reasons of its poll before, and not one that runs and has none.
         running.task = None;
-        running.entered = None;
+        running.leave_all();
         let new = std::mem::take(&mut running.reasons);
         drop(running);
         let mut spare = Vec::new();

@@ -199,7 +199,7 @@ mod on {
             let index = running.push(node);
             // The last one entered is the innermost, which a report of a long poll names.
             if is_entered {
-                running.entered = Some(index);
+                running.enter(index);
             }
         }
     }

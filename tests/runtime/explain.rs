@@ -15,6 +15,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use futures_lite::future::poll_once;
 use futures_lite::{AsyncReadExt, FutureExt as _};
 use waterwheel::runtime::inspect::{self, Dump, Explain, Group, named};
 use waterwheel::runtime::net::{TcpListener, TcpStream, UdpSocket};
@@ -848,6 +849,46 @@ fn the_time_of_a_wait_is_that_of_its_future_and_not_that_of_its_place() {
             assert_eq!(waits(name), secs(0), "{name}");
         }
         drop(peer);
+    });
+}
+
+#[test]
+fn the_cost_of_a_future_does_not_grow_with_the_number_of_its_siblings() {
+    // The first poll of all of them. The times are those of one thread, so the ratio bears a busy machine.
+    let first_poll = |futures: u64| {
+        explained(async move {
+            let parts = (0..futures).map(|_| timeout(secs(50), sleep(secs(60))));
+            let mut all = pin!(join_all(parts));
+            let began = Instant::now();
+            assert!(poll_once(all.as_mut()).await.is_none());
+            began.elapsed()
+        })
+    };
+    let fastest = |futures| (0..3).map(|_| first_poll(futures)).min().unwrap();
+    let (few, many) = (fastest(500), fastest(16_000));
+    // 32 times as many. A search among the siblings made it 500 times as slow.
+    assert!(many < 150 * few, "{few:?} and {many:?}");
+}
+
+#[test]
+fn a_poll_that_never_ends_keeps_a_bounded_number_of_reasons() {
+    explained_with(Explain::default().poll_max(secs(60)), async {
+        let futures = || {
+            let dump = inspect::dump();
+            let root = dump.groups().iter().find(|group| group.state() == "running");
+            root.unwrap().tree().len()
+        };
+        let bell = Notify::new();
+        // As the loop of a game, which looks for news and goes on.
+        for _ in 0..10 {
+            drop(poll_once(bell.notified()).await);
+        }
+        assert_eq!(futures(), 10);
+        for _ in 0..100_000 {
+            drop(poll_once(bell.notified()).await);
+        }
+        let found = futures();
+        assert!((1..70_000).contains(&found), "{found}");
     });
 }
 
