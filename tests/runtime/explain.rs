@@ -853,6 +853,29 @@ fn the_time_of_a_wait_is_that_of_its_future_and_not_that_of_its_place() {
 }
 
 #[test]
+fn a_socket_that_is_connected_late_shows_its_peer() {
+    explained(async {
+        let peer = net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let peer = peer.local_addr().unwrap();
+        let socket = Rc::new(UdpSocket::bind("127.0.0.1:0").unwrap());
+        let own = socket.local_address().unwrap();
+        let fd = socket.as_fd().as_raw_fd();
+        let listening = socket.clone();
+        start(
+            "early",
+            async move { drop(listening.recv(&mut [0; 8]).await) },
+        )
+        .await;
+        let found = chain(&inspect::dump(), "early");
+        assert_eq!(found, format!("receive fd {fd} on {own}"));
+        socket.connect(peer).await.unwrap();
+        start("late", async move { drop(socket.recv(&mut [0; 8]).await) }).await;
+        let found = chain(&inspect::dump(), "late");
+        assert_eq!(found, format!("receive fd {fd} of {peer}"));
+    });
+}
+
+#[test]
 fn the_cost_of_a_future_does_not_grow_with_the_number_of_its_siblings() {
     // The first poll of all of them. The times are those of one thread, so the ratio bears a busy machine.
     let first_poll = |futures: u64| {
@@ -875,7 +898,10 @@ fn a_poll_that_never_ends_keeps_a_bounded_number_of_reasons() {
     explained_with(Explain::default().poll_max(secs(60)), async {
         let futures = || {
             let dump = inspect::dump();
-            let root = dump.groups().iter().find(|group| group.state() == "running");
+            let root = dump
+                .groups()
+                .iter()
+                .find(|group| group.state() == "running");
             root.unwrap().tree().len()
         };
         let bell = Notify::new();
