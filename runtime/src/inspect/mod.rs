@@ -78,7 +78,7 @@ pub use event::{CancelCause, Event, EventKind, SyscallOp, SyscallResult, TaskOut
 pub use explain::{Dumper, Explain, dump, dumper};
 pub use findings::Finding;
 pub use flight::Flight;
-pub use named::{Named, NamedPart, named, poll_named};
+pub use named::{Named, NamedPart, named, poll_in_phase, poll_named, records_parts};
 pub use options::Options;
 pub use player::{PLAYER, player};
 pub use recorder::{Events, Recorder, cancelled, recorder, recorders, trigger};

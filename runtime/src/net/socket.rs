@@ -234,16 +234,10 @@ impl<S: AsFd> Socket<S> {
         mut operation: impl FnMut(&S) -> io::Result<(T, Edge)>,
     ) -> Poll<io::Result<T>> {
         std::task::ready!(budget::poll_spend(cx, cost));
-        let mut was_tried = false;
         loop {
             let place = at.as_deref_mut();
             if self.registration.must_wait(&self.io, interest, place, cx)? {
-                return nodes::waits_for_socket(
-                    cx,
-                    || label_of::<S>(interest),
-                    &self.io,
-                    was_tried,
-                );
+                return nodes::waits_for_socket(cx, || label_of::<S>(interest), &self.io);
             }
             match operation(&self.io) {
                 Ok((value, edge)) => {
@@ -260,7 +254,7 @@ impl<S: AsFd> Socket<S> {
                     if !self.registration.block(interest.direction()) {
                         self.registration.misplaced();
                     }
-                    was_tried = true;
+                    nodes::tried(&self.io);
                 }
                 // A signal has interrupted the call before it had an effect (`signal(7)`), so it is repeated.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -279,7 +273,7 @@ impl<S: AsFd> Socket<S> {
         operation: impl FnMut(&S) -> io::Result<(usize, Edge)>,
     ) -> Poll<io::Result<usize>> {
         // Two ways, so that the result of the usual one stays in registers. // LOG S6
-        if points::is_on() {
+        if points::is_watched() {
             return self.poll_reported(cx, direction, operation);
         }
         self.poll_bytes(cx, direction, operation)
@@ -292,6 +286,13 @@ impl<S: AsFd> Socket<S> {
         direction: Direction,
         mut operation: impl FnMut(&S) -> io::Result<(usize, Edge)>,
     ) -> Poll<io::Result<usize>> {
+        // The early end of `poll_read`, with its report.
+        let can_read = self.registration.known.get().satisfies(Interest::Read);
+        let is_read = direction == Direction::Read;
+        if is_read && !can_read && self.registration.has_asked(cx.waker()) {
+            nodes::tried(&self.io);
+            return nodes::waits_for_socket(cx, || label_of::<S>(Interest::Read), &self.io);
+        }
         self.poll_bytes(cx, direction, |io| reported(direction, io, operation(io)))
     }
 
@@ -397,10 +398,11 @@ impl<S: AsFd> Socket<S> {
         if self.registration.ensure(&self.io)? {
             // `UNTRIED` was a guess, and no operation follows that would prove it wrong. Registering reports
             // the readiness that exists.
-            self.registration.known.set(Readiness::default());
+            let watched = points::if_watched(Readiness::WATCHED);
+            self.registration.known.set(watched);
         }
         if self.registration.must_wait(&self.io, interest, at, cx)? {
-            return nodes::waits_for_socket(cx, || label_of::<S>(interest), &self.io, false);
+            return nodes::waits_for_socket(cx, || label_of::<S>(interest), &self.io);
         }
         Poll::Ready(Ok(()))
     }
@@ -483,8 +485,9 @@ impl<S: Receive> Socket<S> {
     ) -> Poll<io::Result<usize>> {
         // A task usually reads again after a short read. This check ends that read before the budget and before
         // any call. // LOG R5
-        if self.registration.waits_already(cx.waker()) {
-            return nodes::waits_for_socket(cx, || label_of::<S>(Interest::Read), &self.io, true);
+        let known = &self.registration.known;
+        if self.registration.has_asked(cx.waker()) && known.get().waits_quietly() {
+            return Poll::Pending;
         }
         self.read_or_wait(cx, buffer)
     }
@@ -622,7 +625,8 @@ impl<S> Registration<S> {
                 Ok(source) => {
                     self.source.store(source.as_raw(), Relaxed);
                     // A guess stays good: a wrong one costs a call that returns `WouldBlock`.
-                    self.known.set(self.guess.get());
+                    let watched = points::if_watched(Readiness::WATCHED);
+                    self.known.set(self.guess.get().and(watched));
                     self.guess.set(Readiness::default());
                 }
                 Err(_) => self.runtime.store(NO_RUNTIME, Relaxed),
@@ -667,13 +671,12 @@ impl<S> Registration<S> {
         Ok(self.ask_or_wait(interest, at, cx.waker()))
     }
 
-    /// Returns true if the task has asked in this poll and has read everything. Then there is no news, because
-    /// events are delivered only between polls, and the next event wakes the task.
+    /// Returns true if the task has asked in this poll. Then there is no news, because events are delivered only
+    /// between polls, and the next event wakes the task.
     #[inline]
-    fn waits_already(&self, waker: &Waker) -> bool {
+    fn has_asked(&self, waker: &Waker) -> bool {
         current_task::has_asked(self.runtime.load(Relaxed), self.source.load(Relaxed))
             && current_task::task(waker).is_some()
-            && !self.known.get().satisfies(Interest::Read)
     }
 
     /// Asks the reactor for a task that wants to read. Returns true if the task must wait.
