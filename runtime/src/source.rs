@@ -174,7 +174,7 @@ impl Readiness {
     }
 
     /// Returns true if a read has to wait, and the runtime is not watched.
-    pub(crate) fn waits_quietly(self) -> bool {
+    pub(crate) fn waits_unseen(self) -> bool {
         self.0 & (READING | Self::WATCHED.0) == 0
     }
 
