@@ -10,7 +10,9 @@
 //! | [`begin_poll`] | the executor, before each poll |
 //! | [`enter`] | a future with futures inside, around the poll of them |
 //! | [`EnteredReason`] | the same, where the poll is not a closure |
-//! | [`waits`] | a leaf that returns `Pending` |
+//! | [`enter_part`], [`part_waits`] | a part with a name on a hot path: it is over unless it was left as one that waits |
+//! | [`waits`], [`waits_for_socket`] | a leaf that returns `Pending` |
+//! | [`tried`] | a socket that is not ready any more, so that its wait begins now |
 //! | [`Tracker`] | the table of tasks, when a task is spawned and when it has ended |
 //! | [`Origin`] | a function that makes a future: its label, and the caller's line |
 //! | [`Held`] | a permit, and the ends of a channel: the task that has it, or has used it last |
