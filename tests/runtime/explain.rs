@@ -420,9 +420,14 @@ async fn beside<T>(waits: impl Future<Output = ()>, ready: impl Future<Output = 
 
 #[test]
 fn a_part_that_is_over_leaves_nothing_around_what_comes_after_it() {
+    type Row = (
+        &'static str,
+        Pin<Box<dyn Future<Output = ()>>>,
+        &'static str,
+    );
     explained(async {
         time::pause();
-        let rows: [(&str, Pin<Box<dyn Future<Output = ()>>>, &str); 7] = [
+        let rows: [Row; 7] = [
             ("waits", Box::pin(sleeps("a")), "a > sleep(9 s left)"),
             (
                 "after",
@@ -549,7 +554,7 @@ fn a_long_poll_names_the_part_that_is_entered_last() {
             start("work", async {
                 part("first", async {}).await;
                 part("second", async {
-                    thread::sleep(Duration::from_millis(100))
+                    thread::sleep(Duration::from_millis(100));
                 })
                 .await;
                 pending::<()>().await;
