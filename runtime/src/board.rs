@@ -64,6 +64,8 @@ pub(crate) struct WaitNode {
     pub(crate) foreign_waker: usize,
     /// True if a future like this one has completed earlier in the same poll. So this one is new.
     pub(crate) is_new: bool,
+    /// True for a part that is over unless it was left as one that waits.
+    pub(crate) ends_by_itself: bool,
 }
 
 impl WaitNode {
@@ -229,27 +231,70 @@ impl RunningPoll {
         self.around.extend(self.entered.replace(index));
     }
 
+    /// Ends the innermost parts that end by themselves, up to the one with this label. Futures that were recorded inside
+    /// them since are now beside them: they came after the part.
+    fn end_parts(&mut self, up_to: Option<&str>) {
+        while let Some(index) = self.entered {
+            let part = &self.reasons[index];
+            if !part.ends_by_itself || up_to == Some(part.label) {
+                return;
+            }
+            let (label, site) = (part.label, part.site);
+            self.complete(label, site);
+            self.entered = self.around.pop();
+            self.reasons.remove(index);
+            for later in &mut self.reasons[index..] {
+                later.depth = later.depth.saturating_sub(1);
+            }
+        }
+    }
+
+    /// Ends the innermost part if it has this label, for the next one of the kind. Returns its depth.
+    pub(crate) fn replace_part(&mut self, label: &str) -> Option<u32> {
+        let innermost = &self.reasons[self.entered?];
+        let is_it = innermost.ends_by_itself && innermost.label == label;
+        if is_it {
+            self.leave(Some(label), false)
+        } else {
+            None
+        }
+    }
+
     /// Sets the subject of the reason that was entered last.
     pub(crate) fn describe(&mut self, subject: Subject) {
+        self.end_parts(None);
         if let Some(reason) = self.entered.and_then(|index| self.reasons.get_mut(index)) {
             reason.detail = subject;
         }
     }
 
     /// Leaves the reason that was entered last, and returns its depth. Removes it, and all inside, if its future is not
-    /// pending.
-    pub(crate) fn leave(&mut self, is_pending: bool) -> Option<u32> {
+    /// pending. `part` is its label, if it is a part that ends by itself.
+    pub(crate) fn leave(&mut self, part: Option<&str>, is_pending: bool) -> Option<u32> {
+        self.end_parts(part);
         let index = self.entered?;
-        let WaitNode {
-            depth, label, site, ..
-        } = self.reasons.get(index)?;
-        let (depth, label, site) = (*depth, *label, *site);
+        let reason = self.reasons.get(index)?;
+        if part.is_some_and(|part| !reason.ends_by_itself || reason.label != part) {
+            return None;
+        }
+        let (depth, label, site) = (reason.depth, reason.label, reason.site);
         self.entered = self.around.pop();
         if !is_pending {
             self.complete(label, site);
             self.reasons.truncate(index);
         }
         Some(depth)
+    }
+
+    /// Removes the last reason of this label at this depth, and all inside.
+    pub(crate) fn remove_last(&mut self, label: &'static str, depth: u32) {
+        let reasons = &self.reasons;
+        let at = reasons.iter().rposition(|reason| reason.depth <= depth);
+        if let Some(at) = at.filter(|at| (reasons[*at].label, reasons[*at].depth) == (label, depth))
+        {
+            self.complete(label, self.reasons[at].site);
+            self.reasons.truncate(at);
+        }
     }
 
     /// Notes that a future has completed.
@@ -622,6 +667,7 @@ impl Board {
         // Before the census changes. A reader takes the locks in this order, too. So between the two it sees a task
         // that waits for the reasons of its poll before, and not one that runs and has none.
         running.task = None;
+        running.end_parts(None);
         running.leave_all();
         let new = std::mem::take(&mut running.reasons);
         drop(running);

@@ -444,8 +444,8 @@ fn a_saved_recording_is_a_page_that_needs_no_server() {
             && ui.recording.cursor === ui.recording.length",
     );
     // A course has several recordings in one page.
-    browser.value(&tab, "const { trace } = JSON.parse(document.getElementById('embedded').textContent);
-        openRecording({ traces: [{ title: 'one', trace }, { title: 'two', trace: { ...trace, events: trace.events.slice(0, 50) } }] })");
+    browser.value(&tab, "const short = { ...saved, events: saved.events.slice(0, 50) };
+        openRecording({ traces: [{ title: 'one', trace: saved }, { title: 'two', trace: short }] })");
     browser.wait_for(
         &tab,
         "!document.getElementById('traces').hidden && ui.recording.length > 200",
