@@ -1099,9 +1099,11 @@ fn a_poll_that_never_ends_keeps_a_bounded_number_of_reasons() {
     });
 }
 
+type AtEndOfThread = OnDrop<Box<dyn FnMut()>>;
+
 thread_local! {
     /// A runtime that the destructors of a thread still use.
-    static OF_THREAD: RefCell<Option<OnDrop<Box<dyn FnMut()>>>> = const { RefCell::new(None) };
+    static OF_THREAD: RefCell<Option<AtEndOfThread>> = const { RefCell::new(None) };
 }
 
 #[test]
