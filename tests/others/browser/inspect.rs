@@ -498,6 +498,31 @@ fn each_duration_has_a_bar_between_its_marks() {
 }
 
 #[test]
+fn the_page_forgets_the_names_of_tasks_that_have_ended_before_its_record() {
+    let Some(mut scene) = Scene::open("inspect-names", &[], "turn") else {
+        return;
+    };
+    scene.wait_for(
+        "[...ui.recording.tasks.keys()].some(task => ui.recording.name(task) === 'reaper')",
+    );
+    // 150,000 tasks, each with two events, in deltas as a busy server sends them.
+    let names = "(() => {
+        const recording = new Recording({ tasks: [], events: [], now_ns: 0 });
+        for (let first = 0; first < 300000; first += 5000) {
+            const events = [...Array(5000).keys()].map(at => ({
+                seq: first + at, at: first + at, kind: at % 2 ? 'end' : 'spawn', outcome: 'value',
+                task: `1.${(first + at) >> 1}.1`, parent: 'root' }));
+            recording.add({ events, now_ns: first + 5000 });
+            recording.seek(recording.length);
+        }
+        return recording.names.size;
+    })()";
+    let names = scene.count(names);
+    assert!((50_000..80_000).contains(&names), "{names}");
+    scene.finish();
+}
+
+#[test]
 fn the_panel_of_a_task_is_whole_without_a_dump() {
     let Some(mut scene) = Scene::open("inspect-panel", &[], "turn") else {
         return;
