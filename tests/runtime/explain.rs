@@ -4,6 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
+use std::io::Write as _;
 use std::net;
 use std::os::fd::{AsFd, AsRawFd};
 use std::panic::{self, AssertUnwindSafe};
@@ -16,15 +17,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_lite::future::poll_once;
-use futures_lite::{AsyncReadExt, FutureExt as _};
-use waterwheel::runtime::inspect::{self, Dump, Explain, Group, named};
+use futures_lite::{AsyncRead, AsyncReadExt, FutureExt as _};
+use waterwheel::runtime::inspect::{self, Dump, Explain, Group, Options, named};
 use waterwheel::runtime::net::{TcpListener, TcpStream, UdpSocket};
 use waterwheel::runtime::signal::{self, Signal};
 use waterwheel::runtime::sync::{self, CancellationToken, Mutex, Notify, Semaphore};
 use waterwheel::runtime::task::{Builder, JoinSet};
 use waterwheel::runtime::time::{self, sleep, timeout};
 use waterwheel::runtime::{
-    Runtime, RuntimeBuilder, join, join_all, process, race, select3, spawn, spawn_blocking,
+    Runtime, RuntimeBuilder, budget, join, join_all, process, race, select3, spawn, spawn_blocking,
     try_join, yield_now,
 };
 
@@ -640,6 +641,50 @@ fn a_socket_that_has_waited_for_its_connection_shows_its_peer_afterwards() {
     });
 }
 
+/// Reads all in one poll of a task, tries five more times, and returns the budget that is left.
+async fn budget_after_reads() -> u32 {
+    let (mut stream, mut peer) = tcp_with_std().await;
+    spawn(async move {
+        peer.write_all(b"all").unwrap();
+        stream.readable().await.unwrap();
+        yield_now().await;
+        let left = poll_fn(|cx| {
+            let mut buffer = [0; 8];
+            let read = Pin::new(&mut stream).poll_read(cx, &mut buffer);
+            assert!(matches!(read, Poll::Ready(Ok(3))), "{read:?}");
+            for _ in 0..5 {
+                let read = Pin::new(&mut stream).poll_read(cx, &mut buffer);
+                assert!(read.is_pending());
+            }
+            let spends = || budget::poll_spend(cx, 1).is_ready();
+            let left = std::iter::repeat_with(spends).take_while(|left| *left);
+            Poll::Ready(u32::try_from(left.count()).unwrap())
+        });
+        let left = left.await;
+        drop(peer);
+        left
+    })
+    .await
+    .unwrap()
+}
+
+#[test]
+fn a_runtime_that_is_watched_gives_a_task_the_same_budget() {
+    let builders = [
+        Runtime::builder(),
+        Runtime::builder().explain(Explain::default()),
+        Runtime::builder().inspect(Options::default()),
+    ];
+    let left = builders.map(|builder| {
+        let runtime = builder.build().unwrap();
+        runtime.block_on(budget_after_reads())
+    });
+    assert!(
+        left[0] > 0 && left.iter().all(|other| *other == left[0]),
+        "{left:?}"
+    );
+}
+
 #[test]
 fn ten_thousand_equal_tasks_are_a_dozen_lines_in_less_than_20_ms() {
     explained(async {
@@ -1022,7 +1067,7 @@ fn the_time_of_a_wait_is_that_of_its_future_and_not_that_of_its_place() {
         assert_eq!(waits("sleeps"), secs(1));
         bell.notify_all();
         sender.send(7).await.unwrap();
-        std::io::Write::write_all(&mut peer, b"x").unwrap();
+        peer.write_all(b"x").unwrap();
         while waits("reads") > secs(0) {
             yield_now().await;
         }

@@ -115,7 +115,7 @@ impl<T: Io, H: Handler> Future for ConnectionTask<T, H> {
                 *self = Self::Idle(served);
                 return Poll::Pending;
             }
-            // It does not wait, so its part goes, which has been left as one that does.
+            // The poll of the worker has shown it as a connection that waits, and it does not wait.
             reasons::take_back_connection();
             if let Poll::Ready(ControlFlow::Break(())) = waits {
                 return Poll::Ready(());
