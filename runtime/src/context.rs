@@ -8,7 +8,7 @@
 //!
 //! | way | for | cost |
 //! |---|---|---|
-//! | [`with_borrowed`] | code that calls no user code | a borrow |
+//! | [`with_borrowed`], [`within`] | code that calls no user code | a borrow |
 //! | [`try_with`], [`with`] | code that may call user code, which may enter or leave a runtime | a clone of an `Rc` |
 //!
 //! # Invariants
@@ -28,7 +28,7 @@ use crate::current_task;
 use crate::executor::Executor;
 use crate::instant::Instant;
 use crate::join_handle::JoinHandle;
-use crate::local_queue::Entered;
+use crate::local_queue::{Entered, RuntimeId};
 use crate::points;
 use crate::remote::Remote;
 use crate::timers;
@@ -60,6 +60,11 @@ pub(crate) fn try_with<T>(f: impl FnOnce(&Executor) -> T) -> Option<T> {
 /// which could enter or leave a runtime.
 pub(crate) fn with_borrowed<T>(f: impl FnOnce(&Executor) -> T) -> Option<T> {
     CURRENT.with(|current| current.borrow().as_deref().map(f))
+}
+
+/// Like [`with_borrowed`], if this thread is inside the runtime with this id. Returns `None` in any other place.
+pub(crate) fn within<T>(runtime: RuntimeId, f: impl FnOnce(&Executor) -> T) -> Option<T> {
+    with_borrowed(|executor| (executor.id() == runtime).then(|| f(executor)))?
 }
 
 /// Like [`try_with`], for code that needs a runtime.

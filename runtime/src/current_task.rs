@@ -15,13 +15,13 @@
 //! | step | file | function |
 //! |---|---|---|
 //! | 1. The executor polls the task, and stores its id and the address of its waker. | `task_table`, `current_task` | `run`, [`during`] |
-//! | 2. The read knows of no bytes. The socket compares the address, and gets the id. | `net/socket`, `current_task` | `must_wait`, [`task`] |
-//! | 3. The socket asks the reactor for news. The reactor stores the id as the reader. | `net/socket`, `reactor`, `source` | `ask_as`, `set_reader` |
+//! | 2. The read knows of no bytes. The socket compares the address, and gets the id. | `net/registration`, `current_task` | `must_wait`, [`task`] |
+//! | 3. The socket asks the reactor for news. The reactor stores the id as the reader. | `net/registration`, `reactor`, `source` | `ask_as`, `set_reader` |
 //! | 4. There is no news. The socket is stored here as the one that the task has asked. | `current_task` | [`set_asked`] |
 //! | 5. The task returns `Pending`. The executor waits in epoll. | `executor`, `reactor` | `park` |
 //! | 6. An event comes. The source takes out the id, and the executor queues it. | `source`, `executor`, `local_queue` | `deliver`, `push_first` |
 //! | 7. The next turn polls the task, as in step 1. The read takes the news and calls `recv`. | `net/socket` | `poll_read` |
-//! | 8. The task reads again. The socket is the one that it has asked, and no event can have come. So it waits without asking. | `net/socket`, `current_task` | `waits_already`, [`has_asked`] |
+//! | 8. The task reads again. The socket is the one that it has asked, and no event can have come. So it waits without asking. | `net/registration`, `current_task` | `waits_unseen`, [`asked`] |
 //!
 //! No waker was cloned, called through its vtable or dropped.
 //!
@@ -116,13 +116,10 @@ pub(crate) fn waiting(waker: &Waker) -> (Option<TaskId>, Option<&Waker>) {
     })
 }
 
-/// Returns true if this task has asked this source last in this poll. Its next event wakes the task.
+/// Returns the source that this task has asked last in this poll. Its next event wakes the task.
 #[inline]
-pub(crate) fn has_asked(runtime: u32, source: u32) -> bool {
-    // By numbers, so that it is two comparisons. No runtime has the number zero. // LOG R5
-    let asked = CURRENT.with(|current| current.asked.get());
-    asked.map_or(0, |asked| asked.runtime.number()) == runtime
-        && asked.is_some_and(|asked| asked.source.as_raw() == source)
+pub(crate) fn asked() -> Option<Registered> {
+    CURRENT.with(|current| current.asked.get())
 }
 
 /// Stores the source that this task has asked. `None` means that no source is known.

@@ -24,13 +24,12 @@ use std::task::{Context, Poll};
 use std::{io, mem};
 
 use crate::context;
-use crate::directory::send_to;
+use crate::directory::run_in;
 use crate::local_queue::{self, RuntimeId};
 use crate::nodes::{self, Detail, Origin};
 use crate::notify::NotifyWaiter;
 pub use crate::probe::Holders;
 use crate::probe::{Probe, soft_limit};
-use crate::remote::Message;
 
 thread_local! {
     /// The probe of this thread. It is the only thread-local of the crate with a destructor, which closes its
@@ -204,7 +203,7 @@ impl Drop for Freed {
         if local_queue::runtime() == Some(self.runtime) {
             leave();
         } else {
-            send_to(self.runtime, Message::Run(Box::new(leave)));
+            run_in(self.runtime, leave);
         }
     }
 }

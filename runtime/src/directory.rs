@@ -6,7 +6,7 @@
 //! leave its runtime there (`into_std`). The value then knows only the id of its runtime. The directory
 //! has the two parts that such a thread needs:
 //!
-//! - the inbox of the runtime, for a message ([`send_to`]);
+//! - the inbox of the runtime, for a message ([`run_in`]);
 //! - a second descriptor of its epoll instance ([`deregister_from`]). `epoll_ctl(2)` may be called while
 //!   another thread waits in `epoll_wait(2)`. So the descriptor leaves at once, without a message.
 //!
@@ -50,8 +50,8 @@ pub(crate) fn remove(id: RuntimeId) {
     lock().retain(|listed| listed.id != id);
 }
 
-/// Sends a message to the runtime with this id. Drops the message if the runtime has ended.
-pub(crate) fn send_to(id: RuntimeId, message: Message) {
+/// Runs `f` on the thread of the runtime with this id. Drops `f` if the runtime has ended.
+pub(crate) fn run_in(id: RuntimeId, f: impl FnOnce() + Send + 'static) {
     // The lock is released before the message is sent. Sending locks the inbox, and a message that the inbox
     // refuses is dropped here.
     let listed = lock();
@@ -59,7 +59,7 @@ pub(crate) fn send_to(id: RuntimeId, message: Message) {
     let remote = found.and_then(|listed| listed.remote.upgrade());
     drop(listed);
     if let Some(remote) = remote {
-        _ = remote.send(message);
+        _ = remote.send(Message::Run(Box::new(f)));
     }
 }
 

@@ -53,8 +53,8 @@
 //! - *The turn*: `pool` → `hooks` → `executor` → `context` → `now` → `runtime`
 //! - *Systems*: `sys::no_signal` → `sys::defer_accept` → `sys::linux` → `sys::other` → `sys`
 //! - *On top*: `time::sleep` → `time::timeout` → `probe` → `descriptors`
-//! - *Sockets for programs*: `net::socket` → `net::stream` → `net::tcp_stream` → `net::listener` →
-//!   `net::tcp_listener`
+//! - *Sockets for programs*: `net::registration` → `net::socket` → `net::stream` → `net::tcp_stream` →
+//!   `net::listener` → `net::tcp_listener`
 //!
 //! This is the core: all that [`block_on`](fn@block_on), tasks, timers and TCP need. The rest is built on it, and can
 //! be skipped:

@@ -255,15 +255,16 @@ impl Tasks {
 
     /// Returns the tasks that have not ended.
     pub(crate) fn alive(&self) -> Vec<Info> {
-        let of_slot = |(index, slot): (usize, &Slot)| {
-            let task = TaskId {
-                index: u32::try_from(index).expect("a slot's index was made from 32 bits"),
-                generation: slot.generation,
-            };
-            let is_alive = !matches!(slot.stage, Stage::Ended { .. });
-            is_alive.then(|| self.info(task))
-        };
-        self.slots.iter().filter_map(of_slot).collect()
+        let alive = self.ids().filter(|task| self.is_alive(*task));
+        alive.map(|task| self.info(task)).collect()
+    }
+
+    /// Returns the ids of all tasks in the table. Some may have ended.
+    fn ids(&self) -> impl Iterator<Item = TaskId> {
+        self.slots.iter().map(|(index, slot)| TaskId {
+            index: u32::try_from(index).expect("a slot's index was made from 32 bits"),
+            generation: slot.generation,
+        })
     }
 
     /// Returns the inbox of the runtime.
@@ -496,16 +497,9 @@ pub(crate) fn end_all(tasks: &RefCell<Tasks>) -> bool {
     // its future, and `run` drops it there.
     tasks.borrow_mut().closed = true;
     // The ids are copied, because the destructors of futures may change the table.
-    let alive: Vec<_> = {
-        let tasks = tasks.borrow();
-        let id = |(index, slot): (usize, &Slot)| TaskId {
-            index: u32::try_from(index).expect("a slot's index was made from 32 bits"),
-            generation: slot.generation,
-        };
-        tasks.slots.iter().map(id).collect()
-    };
+    let all: Vec<_> = tasks.borrow().ids().collect();
     let mut found = false;
-    for task in alive {
+    for task in all {
         let checked_out = tasks.borrow_mut().check_out(task);
         if let Some((runnable, _)) = checked_out {
             found = true;

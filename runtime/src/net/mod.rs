@@ -22,6 +22,7 @@ mod listen_options;
 mod listener;
 mod lookup;
 mod owned_halves;
+mod registration;
 pub(crate) mod socket;
 mod socket_file;
 mod split;

@@ -23,12 +23,11 @@ use std::time::Duration;
 
 use crate::budget;
 use crate::context;
-use crate::directory::send_to;
+use crate::directory::run_in;
 use crate::instant::Instant;
 use crate::local_queue::RuntimeId;
 use crate::nodes::{self, Detail, Origin};
 use crate::panics;
-use crate::remote::Message;
 use crate::wheel::Key;
 
 /// Completes after `duration`, and not before.
@@ -153,14 +152,12 @@ impl Sleep {
             // The entry must move now. If it stayed, the task would be woken too late.
             entry.due = deadline;
             let Armed { runtime, key, .. } = *entry;
-            let here = context::with_borrowed(|executor| {
-                let own = executor.id() == runtime;
-                own.then(|| executor.timers().reschedule(key, deadline))
+            let here = context::within(runtime, |executor| {
+                executor.timers().reschedule(key, deadline);
             });
             // The thread is outside the runtime of the entry, so a message moves the entry.
-            if here.flatten().is_none() {
-                let there = Box::new(move || reschedule_here(key, deadline));
-                send_to(runtime, Message::Run(there));
+            if here.is_none() {
+                run_in(runtime, move || reschedule_here(key, deadline));
             }
         }
     }
@@ -170,16 +167,14 @@ impl Sleep {
         let Some(Armed { runtime, key, .. }) = self.entry.take() else {
             return false;
         };
-        let here = context::with_borrowed(|executor| {
-            (executor.id() == runtime).then(|| executor.timers().remove(key))
-        });
-        if let Some(waker) = here.flatten() {
+        let here = context::within(runtime, |executor| executor.timers().remove(key));
+        if let Some(waker) = here {
             // The waker is dropped here, while neither the wheel nor the context is borrowed.
             let was_there = waker.is_some();
             panics::discard(waker);
             return was_there;
         }
-        send_to(runtime, Message::Run(Box::new(move || cancel_here(key))));
+        run_in(runtime, move || cancel_here(key));
         true
     }
 
@@ -192,11 +187,8 @@ impl Sleep {
         let Some(Armed { runtime, key, .. }) = self.entry else {
             return false;
         };
-        let armed = context::with_borrowed(|executor| {
-            let own = executor.id() == runtime;
-            own.then(|| executor.timers().will_wake(key, waker))
-        });
-        armed.flatten().unwrap_or_else(|| misplaced(runtime))
+        context::within(runtime, |executor| executor.timers().will_wake(key, waker))
+            .unwrap_or_else(|| misplaced(runtime))
     }
 
     /// Inserts an entry into the wheel, unless the wheel has one that wakes this task in time.
@@ -263,10 +255,8 @@ impl Sleep {
         };
         if is_over {
             let has_fired = self.entry.is_some_and(|Armed { runtime, key, .. }| {
-                let has_fired = context::with_borrowed(|executor| {
-                    executor.id() == runtime && !executor.timers().contains(key)
-                });
-                has_fired.unwrap_or(false)
+                context::within(runtime, |executor| !executor.timers().contains(key))
+                    .unwrap_or(false)
             });
             // Case A: the entry has fired. The task has waited, so the end is free.
             // Case B: this is the first poll, or a reset has moved the deadline into the past. The task has not

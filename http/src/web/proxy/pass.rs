@@ -35,6 +35,7 @@ use crate::exchange::request::Request;
 use crate::headers::white_space::members;
 use crate::proto::chunked::{NEVER_TRAILERS, push_chunk, push_last_chunk};
 use crate::proto::framing::ContentFraming;
+use crate::shared::reasons;
 use crate::transport::io::Io;
 use crate::web::gateway::{self, Watch};
 
@@ -452,7 +453,7 @@ async fn switch(
         via.add(&mut head.headers, head.version);
     }
     let (responded, upgrade) = request.upgrade(protocol, head.headers).await?;
-    spawn(async move {
+    let tunnel = async move {
         let Ok(client) = upgrade.await else {
             return;
         };
@@ -461,7 +462,7 @@ async fn switch(
         if let Err(error) = copy_bidirectional(client, server).await {
             tracing::debug!(%error, "a tunnel has ended");
         }
-    })
-    .detach();
+    };
+    spawn(reasons::named("tunnel", tunnel)).detach();
     Ok(responded)
 }
