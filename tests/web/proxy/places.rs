@@ -54,7 +54,9 @@ impl Mounted {
 
     /// Returns a field of the server's as the client of `mill.example` receives it. `{up}` is the server's address.
     fn at(&self, target: &str, field: &str) -> String {
+        let port = self.origin.address.port().to_string();
         let field = field.replace("{up}", &self.origin.address.to_string());
+        let field = field.replace("{port}", &port);
         let (name, _) = field.split_once(':').unwrap();
         let request =
             format!("GET {target} HTTP/1.1\r\nhost: mill.example\r\nx-answer: {field}\r\n\r\n");
@@ -65,7 +67,8 @@ impl Mounted {
             .unwrap_or_else(|| panic!("{answer}"))
             .split_once(": ")
             .unwrap();
-        value.replace(&self.origin.address.to_string(), "{up}")
+        let value = value.replace(&self.origin.address.to_string(), "{up}");
+        value.replace(&port, "{port}")
     }
 
     /// Checks the fields of a name: that of the server, and that of the client. An empty one stays.
@@ -140,6 +143,10 @@ fn a_url_of_the_server_becomes_a_path_without_any_prefix_too() {
         ("http://{up}?a", "/?a"),
         ("http://{up}#a", "/#a"),
         ("http://mill.example/login", ""),
+        // The Host that the server has seen, with its own port, as nginx writes it.
+        ("http://MILL.example:{port}/login", "/login"),
+        ("http://mill.example:1/login", ""),
+        ("http://other.example:{port}/login", ""),
         ("http://{up}/../login", ""),
         // A path that is no host (the URL standard, 4.5).
         ("http://{up}//evil.example/a", "/.//evil.example/a"),

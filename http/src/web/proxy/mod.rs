@@ -54,6 +54,7 @@
 //! | field of the server | by default | with [`map_paths`](ReverseProxy::map_paths) | with [`keep_locations`](ReverseProxy::keep_locations) |
 //! |---|---|---|---|
 //! | `Location: http://10.0.0.1:9000/v2/login` | `/api/login` | `/api/login` | stays |
+//! | `Location: http://PUBLIC:9000/v2/login`, if Host is `PUBLIC`, as nginx writes it | `/api/login` | `/api/login` | stays |
 //! | `Location: http://10.0.0.1:9000/other`, which no client reaches | stays | stays | stays |
 //! | `Location: /v2/login` | stays | `/api/login` | stays |
 //! | `Location: https://PUBLIC/v2/login`, if Host is `PUBLIC` | stays | `https://PUBLIC/api/login` | stays |
@@ -62,9 +63,9 @@
 //!
 //! Content-Location and the URL in Refresh are mapped as Location. A URL is the server's own if it has the server's host
 //! and port. The scheme is not compared, because a server that is told of its client's https may write that. Only a URL of
-//! https from a server of http, both without a port, stays: it may lead to another server. A
-//! cookie whose name begins with `__Host-` keeps its Path, because browsers require `/` of it. The domain of a cookie
-//! changes by [`replace_cookie_domain`](ReverseProxy::replace_cookie_domain) only.
+//! https from a server of http, both without a port, stays: it may lead to another server. A cookie whose name begins
+//! with `__Host-` keeps its Path, because browsers require `/` of it. The domain of a cookie changes by
+//! [`replace_cookie_domain`](ReverseProxy::replace_cookie_domain) only.
 //!
 //! These are the `proxy_redirect`, `proxy_cookie_path` and `proxy_cookie_domain` of nginx. Links in bodies stay as they
 //! are, so a server with pages should know its prefix.

@@ -106,7 +106,17 @@ impl Places<'_> {
         } else {
             port
         };
-        if is_same(&authority, port, &server.host, server.port()) {
+        // Some servers, such as nginx, write the Host that they have seen with the port on which they listen.
+        let is_of_both = self.host.is_some_and(|seen| {
+            let seen = seen.parse::<Authority>();
+            seen.is_ok_and(|seen| {
+                let written = authority.port_u16();
+                seen.host().eq_ignore_ascii_case(authority.host())
+                    && written == Some(server.port())
+                    && written != seen.port_u16()
+            })
+        });
+        if is_of_both || is_same(&authority, port, &server.host, server.port()) {
             return self.path(path, &server.base);
         }
         // The server has made the URL of what it knows of the client's one. Only its path is wrong, and the scheme must
