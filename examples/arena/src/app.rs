@@ -141,7 +141,7 @@ async fn echo(request: Request<'_>) -> Result<Responded> {
     let options = WebSocketOptions::new();
     websocket::upgrade(request, &options, async |mut socket: WebSocket| {
         while let Some(message) = socket.next().await? {
-            socket.send(&message).await?;
+            socket.send(message).await?;
         }
         Ok(())
     })

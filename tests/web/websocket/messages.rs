@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -362,6 +363,113 @@ fn a_batch_is_answered_in_one_poll_and_a_flood_lets_other_tasks_run() {
                 polls_allowed.contains(&polled),
                 "{polled} for {messages} messages"
             );
+        }
+    });
+}
+
+#[test]
+fn messages_of_one_read_come_back_whole_by_value_also_beside_those_that_are_kept() {
+    let payload = |number: usize| vec![number.to_le_bytes()[0]; number * 7 % 131];
+    let talk = async move |mut socket: WebSocket| {
+        let mut kept = Vec::new();
+        while let Some(message) = socket.next().await? {
+            if kept.len() < 20 {
+                kept.push(message.clone());
+            }
+            socket.send(message).await?;
+            if kept.len() % 3 == 0 {
+                // A message without a receiver in between, of memory that is larger than the next one needs.
+                socket.send(vec![0; 5 * kept.len()]).await?;
+                socket.send(kept[kept.len() / 2].clone()).await?;
+            }
+            if kept.len() == 20 {
+                break;
+            }
+        }
+        for (number, message) in kept.into_iter().enumerate() {
+            assert_eq!(message.as_bytes(), payload(number), "it was kept");
+            socket.send(message).await?;
+        }
+        Ok(())
+    };
+    run(async move {
+        let mut client = Client::open(&WebSocketOptions::new(), talk).await;
+        let binary = |number| frame(0x82, payload(number));
+        let frames: Vec<_> = (0..20).map(binary).collect();
+        client.send(frames.concat()).await;
+        for number in 0..20 {
+            assert_eq!(client.frame().await, (0x82, payload(number)));
+            let kept = number + 1;
+            if kept % 3 == 0 {
+                assert_eq!(client.frame().await, (0x82, vec![0; 5 * kept]));
+                assert_eq!(client.frame().await, (0x82, payload(kept / 2)));
+            }
+        }
+        for number in 0..20 {
+            assert_eq!(client.frame().await, (0x82, payload(number)));
+        }
+    });
+}
+
+#[test]
+fn a_small_message_arrives_in_the_memory_of_one_that_was_sent_by_value() {
+    let places = Rc::new(Cell::new([0; 3]));
+    let seen = places.clone();
+    let talk = async move |mut socket: WebSocket| {
+        let mut at = [0; 3];
+        for place in &mut at {
+            let message = socket.next().await?.unwrap();
+            *place = message.as_bytes().as_ptr() as usize;
+            socket.send(message).await?;
+        }
+        seen.set(at);
+        Ok(())
+    };
+    run(async move {
+        let mut client = Client::open(&WebSocketOptions::new(), talk).await;
+        // The first frames have bytes behind them, so they are decoded in the way of many.
+        let frames = [
+            frame(0x82, [1; 100]),
+            frame(0x81, [b'2'; 90]),
+            frame(0x82, [3; 110]),
+            frame(0x82, [4; 100]),
+        ];
+        client.send(frames.concat()).await;
+        for (first, payload) in [
+            (0x82, vec![1; 100]),
+            (0x81, vec![b'2'; 90]),
+            (0x82, vec![3; 110]),
+        ] {
+            assert_eq!(client.frame().await, (first, payload));
+        }
+        let [first, second, third] = places.get();
+        assert!(first == second && second == third, "{:x?}", places.get());
+    });
+}
+
+#[test]
+fn each_form_of_a_message_is_sent_as_its_kind() {
+    let talk = async |mut socket: WebSocket| {
+        let text = Message::from("flour");
+        socket.send(&text).await?;
+        socket.send(text).await?;
+        socket.send("flour").await?;
+        socket.send(String::from("flour")).await?;
+        socket.send(&String::from("flour")).await?;
+        socket.send(Rc::new(Message::from("flour"))).await?;
+        socket.send(Arc::<str>::from("flour")).await?;
+        socket.send(Message::from(b"flour".to_vec())).await?;
+        socket.send(b"flour").await?;
+        socket.send(*b"flour").await?;
+        socket.send(&b"flour"[..]).await?;
+        socket.send(b"flour".to_vec()).await?;
+        socket.send(Rc::<[u8]>::from(&b"flour"[..])).await?;
+        Ok(())
+    };
+    run(async move {
+        let mut client = Client::open(&WebSocketOptions::new(), talk).await;
+        for first in [[0x81; 7], [0x82; 7]].concat().into_iter().take(13) {
+            assert_eq!(client.frame().await, (first, b"flour".to_vec()));
         }
     });
 }

@@ -17,7 +17,7 @@ async fn hello(request: Request<'_>) -> Result<Responded> {
 
 async fn echo(mut socket: WebSocket) -> Result<()> {
     while let Some(message) = socket.next().await? {
-        socket.send(&message).await?;
+        socket.send(message).await?;
     }
     Ok(())
 }

@@ -26,6 +26,7 @@ use crate::web::websocket::frame::{
     CLIENT_HEAD_BYTES_MAX, FrameHead, push_unmasked, unmasked_small,
 };
 use crate::web::websocket::message::{CloseReason, Message};
+use crate::web::websocket::spare::SpareMemory;
 
 /// The most bytes that are reserved for an announced payload before they arrive.
 const RESERVED_BYTES_MAX: usize = 64 * 1024;
@@ -104,10 +105,11 @@ impl MessageDecoder {
         &mut self,
         bytes: &[u8],
         limits: MessageLimits,
+        spare: &SpareMemory,
     ) -> Result<(usize, Option<Incoming>), Violation> {
         // Many messages are small and here as a whole, so they need no state. // LOG W3
         if self.is_idle()
-            && let Some((message, used)) = decode_small(bytes, limits.bytes_max())?
+            && let Some((message, used)) = decode_small(bytes, limits.bytes_max(), spare)
         {
             return Ok((used, Some(Incoming::Message(message))));
         }
@@ -253,41 +255,43 @@ impl OpenMessage {
     }
 }
 
-#[inline(never)]
-fn text_of(bytes: Vec<u8>) -> Result<Message, Violation> {
-    let text = String::from_utf8(bytes).map_err(|_| Violation::Utf8)?;
-    Ok(Message::Text(text))
-}
-
 /// Decodes a message of one frame and less than 126 bytes that has arrived in full. Returns it with the number of its
-/// bytes, or `None` if the bytes are not such a message.
+/// bytes, or `None` if the bytes are not such a message, or are a text that is not valid.
 #[inline]
 pub(super) fn decode_small(
     bytes: &[u8],
     bytes_max: usize,
-) -> Result<Option<(Message, usize)>, Violation> {
-    let Some((head, rest)) = bytes.split_first_chunk::<SMALL_HEAD_BYTES>() else {
-        return Ok(None);
-    };
+    spare: &SpareMemory,
+) -> Option<(Message, usize)> {
+    let (head, rest) = bytes.split_first_chunk::<SMALL_HEAD_BYTES>()?;
     let [first @ (0x81 | 0x82), second @ 0x80..=0xfd, mask @ ..] = *head else {
-        return Ok(None);
+        return None;
     };
     let len = usize::from(second & 0x7f);
     if len > rest.len() || len > bytes_max {
-        return Ok(None);
+        return None;
     }
-    let message = message_of(first == 0x81, unmasked_small(rest, len, mask))?;
-    Ok(Some((message, SMALL_HEAD_BYTES + len)))
+    let mut bytes = unmasked_small(spare.take(), rest, len, mask);
+    let message = if first == 0x82 {
+        Message::Binary(bytes)
+    } else {
+        // Moved to a place of its own, so that the bytes of the other way stay in registers. // LOG W5
+        Message::Text(text_of(std::mem::take(&mut bytes))?)
+    };
+    Some((message, SMALL_HEAD_BYTES + len))
+}
+
+#[inline(never)]
+fn text_of(bytes: Vec<u8>) -> Option<String> {
+    String::from_utf8(bytes).ok()
 }
 
 /// Makes a message. Checks a text.
-#[inline]
-pub(super) fn message_of(is_text: bool, mut bytes: Vec<u8>) -> Result<Message, Violation> {
+pub(super) fn message_of(is_text: bool, bytes: Vec<u8>) -> Result<Message, Violation> {
     if !is_text {
         return Ok(Message::Binary(bytes));
     }
-    // Moved to a place of its own, so that the bytes of the other way stay in registers. // LOG W5
-    text_of(std::mem::take(&mut bytes))
+    text_of(bytes).map(Message::Text).ok_or(Violation::Utf8)
 }
 
 #[cfg(test)]
@@ -329,7 +333,7 @@ mod tests {
         let (mut decoder, mut all) = (MessageDecoder::default(), Vec::new());
         for mut piece in bytes.chunks(size) {
             while !piece.is_empty() {
-                match decoder.decode(piece, LIMITS) {
+                match decoder.decode(piece, LIMITS, &SpareMemory::default()) {
                     Ok((used, incoming)) => {
                         piece = &piece[used..];
                         all.extend(incoming);
@@ -441,9 +445,15 @@ mod tests {
     #[test]
     fn empty_frames_of_a_message_take_no_memory() {
         let mut decoder = MessageDecoder::default();
-        assert_eq!(decoder.decode(&frame(0x01, b""), LIMITS), Ok((6, None)));
+        assert_eq!(
+            decoder.decode(&frame(0x01, b""), LIMITS, &SpareMemory::default()),
+            Ok((6, None))
+        );
         for _ in 0..100_000 {
-            assert_eq!(decoder.decode(&frame(0x00, b""), LIMITS), Ok((6, None)));
+            assert_eq!(
+                decoder.decode(&frame(0x00, b""), LIMITS, &SpareMemory::default()),
+                Ok((6, None))
+            );
         }
         assert_eq!(
             decoder.message.map(|message| message.bytes.capacity()),

@@ -27,6 +27,9 @@ pub(super) const SMALL_BYTES_MAX: usize = 125;
 /// The bytes of a small message that are unmasked at once.
 const SMALL_BLOCK_BYTES: usize = 16;
 
+/// The most memory that a small message needs.
+pub(super) const SMALL_MEMORY_BYTES: usize = SMALL_BYTES_MAX.next_multiple_of(SMALL_BLOCK_BYTES);
+
 /// The bits of the first byte beside the opcode.
 const FINAL: u8 = 0x80;
 const RSV1: u8 = 0x40;
@@ -185,20 +188,41 @@ pub(super) fn push_unmasked(out: &mut Vec<u8>, part: &[u8], mask: [u8; 4], offse
     out.extend(rest.iter().zip(mask).map(|(byte, mask)| byte ^ mask));
 }
 
-/// Returns the first `len` bytes without their mask. Bytes may follow them. // LOG W5
+/// Returns the first `len` bytes without their mask, in the memory of an empty vector if it has room. Bytes may follow
+/// them. // LOG W5
 #[inline]
-pub(super) fn unmasked_small(bytes: &[u8], len: usize, mask: [u8; 4]) -> Vec<u8> {
+pub(super) fn unmasked_small(
+    mut spare: Vec<u8>,
+    bytes: &[u8],
+    len: usize,
+    mask: [u8; 4],
+) -> Vec<u8> {
     // Whole blocks with bytes of the next frame, if there are any, because a rest needs loops of its own.
     let (blocks, _) = bytes.as_chunks::<SMALL_BLOCK_BYTES>();
     let Some(blocks) = blocks.get(..len.div_ceil(SMALL_BLOCK_BYTES)) else {
-        let mut out = Vec::with_capacity(len);
-        push_unmasked(&mut out, &bytes[..len], mask, 0);
-        return out;
+        // Moved to a place of its own, so that the vector of the other way stays in registers. // LOG W6
+        return unmasked_last(std::mem::take(&mut spare), &bytes[..len], mask);
     };
-    let unmasked = blocks.iter().map(|block| unmask_block(*block, mask));
-    let mut out = unmasked.collect::<Vec<_>>().into_flattened();
-    out.truncate(len);
-    out
+    let room = blocks.as_flattened().len();
+    if spare.capacity() < room {
+        spare = Vec::with_capacity(room);
+    }
+    for block in blocks {
+        // There is room. The compiler learns here that the vector does not grow, so it stays in registers. // LOG W6
+        if spare.capacity() - spare.len() < SMALL_BLOCK_BYTES {
+            break;
+        }
+        spare.extend_from_slice(&unmask_block(*block, mask));
+    }
+    spare.truncate(len);
+    spare
+}
+
+/// As [`unmasked_small`], for the last bytes that are here.
+#[inline(never)]
+fn unmasked_last(mut spare: Vec<u8>, bytes: &[u8], mask: [u8; 4]) -> Vec<u8> {
+    push_unmasked(&mut spare, bytes, mask, 0);
+    spare
 }
 
 /// Removes the mask of a multiple of its bytes.
@@ -357,7 +381,10 @@ mod tests {
             let len = len.min(bytes.len());
             let mut expected = Vec::new();
             push_unmasked(&mut expected, &bytes[..len], mask, 0);
-            prop_assert_eq!(unmasked_small(&bytes, len, mask), expected);
+            for room in [0, 16, SMALL_MEMORY_BYTES] {
+                let spare = Vec::with_capacity(room);
+                prop_assert_eq!(&unmasked_small(spare, &bytes, len, mask), &expected, "{}", room);
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use tungstenite::protocol::frame::coding::Data;
 
+use crate::web::websocket::as_message::Outgoing;
 use crate::web::websocket::error::WebSocketError;
 use crate::web::websocket::message::Message;
 use crate::web::websocket::socket::Socket;
@@ -29,43 +30,6 @@ impl Drop for NextMessage<'_> {
     }
 }
 
-/// The message of a sender, by a reference of the size that its type needs.
-pub(super) trait Sent: Copy + Unpin {
-    fn data(self) -> Data;
-
-    fn payload(&self) -> &[u8];
-}
-
-impl Sent for &Message {
-    fn data(self) -> Data {
-        Message::data(self)
-    }
-
-    fn payload(&self) -> &[u8] {
-        self.as_bytes()
-    }
-}
-
-impl Sent for &str {
-    fn data(self) -> Data {
-        Data::Text
-    }
-
-    fn payload(&self) -> &[u8] {
-        self.as_bytes()
-    }
-}
-
-impl Sent for &[u8] {
-    fn data(self) -> Data {
-        Data::Binary
-    }
-
-    fn payload(&self) -> &[u8] {
-        self
-    }
-}
-
 /// Sends a message. The states are in the options, because an idle socket has room for this. // LOG W4
 pub(super) struct SendMessage<'a, S> {
     /// `None` when the future has completed.
@@ -77,16 +41,24 @@ pub(super) struct SendMessage<'a, S> {
 const _: () = assert!(size_of::<SendMessage<'_, &Message>>() == 16);
 const _: () = assert!(size_of::<SendMessage<'_, &str>>() == 24);
 
-impl<'a, S: Sent> SendMessage<'a, S> {
+impl<'a, S: Outgoing> SendMessage<'a, S> {
     pub(super) fn new(socket: &'a Socket, message: S) -> Self {
         Self {
             socket: Some(socket),
             message: Some(message),
         }
     }
+
+    /// Forgets the accepted message.
+    #[inline]
+    fn leave_memory(&mut self, socket: &Socket) {
+        if let Some(message) = self.message.take() {
+            socket.settings.shared.spare.put(message.into_memory());
+        }
+    }
 }
 
-impl<S: Sent> Future for SendMessage<'_, S> {
+impl<S: Outgoing> Future for SendMessage<'_, S> {
     type Output = Result<(), WebSocketError>;
 
     #[inline]
@@ -96,6 +68,7 @@ impl<S: Sent> Future for SendMessage<'_, S> {
             && socket.sends_with_others(message.data(), message.payload())
         {
             self.socket = None;
+            self.leave_memory(socket);
             return Poll::Ready(Ok(()));
         }
         let mut is_accepted = self.message.is_none();
@@ -105,7 +78,7 @@ impl<S: Sent> Future for SendMessage<'_, S> {
         };
         let polled = socket.poll_send(cx, data, payload, &mut is_accepted);
         if is_accepted {
-            self.message = None;
+            self.leave_memory(socket);
         }
         if polled.is_ready() {
             self.socket = None;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tungstenite::protocol::frame::coding::{CloseCode as KnownCode, Data};
+use tungstenite::protocol::frame::coding::CloseCode as KnownCode;
 
 use crate::web::websocket::error::Violation;
 
@@ -42,13 +42,6 @@ impl Message {
         match self {
             Self::Text(text) => text.as_bytes(),
             Self::Binary(bytes) => bytes,
-        }
-    }
-
-    pub(super) fn data(&self) -> Data {
-        match self {
-            Self::Text(_) => Data::Text,
-            Self::Binary(_) => Data::Binary,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::web::websocket::deflate::SharedDeflate;
 use crate::web::websocket::reading::Reading;
 use crate::web::websocket::socket::Working;
+use crate::web::websocket::spare::SpareMemory;
 use crate::web::websocket::writing::Writing;
 
 /// Limits, deadlines and choices for the WebSockets of one kind. A clone is cheap and has the same values.
@@ -84,6 +85,7 @@ pub(super) struct SharedMemory {
     pub(super) writing: Cell<Option<Box<Writing>>>,
     pub(super) working: Cell<Option<Box<Working>>>,
     pub(super) deflate: SharedDeflate,
+    pub(super) spare: SpareMemory,
 }
 
 thread_local! {

@@ -2,6 +2,7 @@
 
 use crate::web::websocket::decoder::{MessageDecoder, decode_small};
 use crate::web::websocket::message::Message;
+use crate::web::websocket::spare::SpareMemory;
 
 /// The messages of one read that cost a unit of the budget. To take eight out of the memory costs about as much as a
 /// system call, and a handler has room for a batch of some hundreds in one poll.
@@ -41,14 +42,18 @@ impl Reading {
 
     /// Returns the next message if it is small, if more bytes follow it, and if it costs no unit of the budget. // LOG W3
     #[inline]
-    pub(super) fn next_of_many(&mut self, bytes_max: usize) -> Option<Message> {
+    pub(super) fn next_of_many(
+        &mut self,
+        bytes_max: usize,
+        spare: &SpareMemory,
+    ) -> Option<Message> {
         debug_assert!(!self.has_rest() || self.decoder.is_idle());
         if self.unpaid >= MESSAGES_PER_UNIT {
             return None;
         }
         // The last byte is left out, so that the memory of the rest is freed in one place.
         let (_, bytes) = self.rest.split_last()?;
-        let (message, used) = decode_small(bytes.get(self.decoded..)?, bytes_max).ok()??;
+        let (message, used) = decode_small(bytes.get(self.decoded..)?, bytes_max, spare)?;
         self.decoded += used;
         self.unpaid += 1;
         Some(message)

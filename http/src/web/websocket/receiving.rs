@@ -61,7 +61,12 @@ impl Socket {
         }
         let settings = &self.settings;
         let bytes_max = settings.message_bytes_max.min(settings.frame_bytes_max);
-        self.peek(|working| working.reading.as_mut()?.next_of_many(bytes_max))
+        self.peek(|working| {
+            working
+                .reading
+                .as_mut()?
+                .next_of_many(bytes_max, &settings.shared.spare)
+        })
     }
 
     /// As [`poll_next`](Self::poll_next), for any message.
@@ -245,7 +250,8 @@ impl Socket {
     ) -> Result<Option<Message>, WebSocketError> {
         let limits = self.limits(self.has_deflate());
         while *done < bytes.len() {
-            let (used, incoming) = decoder.decode(&bytes[*done..], limits)?;
+            let (used, incoming) =
+                decoder.decode(&bytes[*done..], limits, &self.settings.shared.spare)?;
             *done += used;
             match incoming {
                 None | Some(Incoming::Pong) => {}

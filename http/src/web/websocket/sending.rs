@@ -20,6 +20,7 @@ use waterwheel_runtime::budget;
 use waterwheel_runtime::time::Instant;
 
 use crate::shared::upgraded::UpgradedEntry;
+use crate::web::websocket::as_message::Outgoing;
 use crate::web::websocket::error::WebSocketError;
 use crate::web::websocket::frame::{SMALL_BYTES_MAX, ServerHead};
 use crate::web::websocket::message::Message;
@@ -133,11 +134,12 @@ impl Socket {
     }
 
     /// Accepts a message, to be written by a later flush.
-    pub(super) fn start_send(&self, message: &Message) -> Result<(), WebSocketError> {
+    pub(super) fn start_send(&self, message: Message) -> Result<(), WebSocketError> {
         if self.phase.get() != SocketPhase::Open {
             return Err(WebSocketError::Closed);
         }
         self.push(message.data(), message.as_bytes(), false);
+        self.settings.shared.spare.put(message.into_memory());
         Ok(())
     }
 

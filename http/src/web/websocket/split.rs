@@ -8,6 +8,7 @@ use futures_core::Stream;
 use futures_sink::Sink;
 
 use super::release;
+use crate::web::websocket::as_message::AsMessage;
 use crate::web::websocket::error::WebSocketError;
 use crate::web::websocket::futures::{ClosingBeside, NextMessage, SendMessage};
 use crate::web::websocket::message::{CloseCode, CloseReason, Message};
@@ -86,7 +87,7 @@ impl Drop for WebSocketReader {
 /// use waterwheel::http::Result;
 ///
 /// async fn write(mut writer: WebSocketWriter) -> Result<()> {
-///     writer.send(&Message::from("flour")).await?;
+///     writer.send(Message::from("flour")).await?;
 ///     writer.send_text("bran").await?;
 ///     writer.send_binary(&[0, 1, 2]).await?;
 ///     writer.close(CloseCode::NORMAL, "sold out").await?;
@@ -107,9 +108,9 @@ impl WebSocketWriter {
     /// # Cancel safety
     ///
     /// As [`WebSocket::send`](crate::web::websocket::WebSocket::send).
-    pub fn send<'a>(
-        &'a mut self,
-        message: &'a Message,
+    pub fn send(
+        &mut self,
+        message: impl AsMessage,
     ) -> impl Future<Output = Result<(), WebSocketError>> + Unpin {
         SendMessage::new(&self.0, message)
     }
@@ -176,7 +177,7 @@ impl Sink<Message> for WebSocketWriter {
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Self::Error> {
-        self.0.start_send(&message)
+        self.0.start_send(message)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
