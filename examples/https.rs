@@ -8,7 +8,9 @@
 //!
 //! You should see `hello over TLSv1.3 …` both times. Without the names of two PEM files, the example makes a
 //! certificate for `localhost`, which no client trusts: hence `--insecure`. With files, `kill -HUP` makes the server
-//! read them again. Requests under way do not notice.
+//! read them again. Requests under way do not notice. Under systemd, add `with_systemd` to the reloader, and
+//! `systemctl reload` waits for the new certificate (`Type=notify-reload`); the guide about production has the unit. A
+//! certificate that has expired is a warning in the log of `tracing` when it is read.
 #![allow(clippy::print_stdout, reason = "an example prints")]
 #![allow(clippy::print_stderr, reason = "an example prints errors")]
 

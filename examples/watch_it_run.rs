@@ -19,7 +19,7 @@
 //! | `endless-request` | "shutdown waits", after Ctrl-C: the task that keeps the program waiting |
 //! | `impatient` | no finding: the server closes connections that are idle for two seconds, but not while it is paused |
 //!
-//! Ctrl-C ends the program in good order, and a paused one after it resumes. With `endless-request`, press it a second time.
+//! Ctrl-C ends the program in good order, also while it is paused. With `endless-request`, press it a second time.
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
 use std::cell::{Cell, RefCell};
@@ -197,8 +197,7 @@ fn main() -> Result<()> {
         let server = Server::builder().limits(limits).bind(&address)?;
         let shutdown = signal::shutdown();
         println!("listening on http://{}", server.local_address());
-        let page = inspect::serve(page_address)?;
-        println!("watch it run: {}", page.url());
+        let _page = inspect::serve(page_address)?; // prints the URL to stderr
         spawn_workers();
         for (path, pause) in VISITS.into_iter().zip([40, 70, 100, 130, 160]) {
             let visit = visit(server.local_address(), path, Duration::from_millis(pause));

@@ -68,7 +68,7 @@
 //!
 //! | feature | adds |
 //! |---|---|
-//! | `client` | an HTTP/1.1 client ([`http::client`]); for https it needs a feature of TLS, too |
+//! | `client` | an HTTP/1.1 client ([`http::client`]); for https it needs a feature of TLS, too, and for queries and forms `input` |
 //! | `proxy` | a reverse proxy ([`http::web::proxy`]) |
 //! | `tls` | HTTPS by rustls and `ring` ([`http::tls`]): 9 more crates |
 //! | `tls-aws-lc-rs` | HTTPS with the cryptography of `aws-lc-rs`; with `tls` beside it, this one is the default |

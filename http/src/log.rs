@@ -3,7 +3,7 @@
 //! | level | line |
 //! |---|---|
 //! | error | a handler or a hook has failed, or a handshake has panicked |
-//! | warn | the gate: there is no room, or no connection could be accepted |
+//! | warn | the gate: there is no room, or no connection could be accepted; a certificate that no client accepts now |
 //! | info | the start of a server, its shutdown, and the report |
 //! | debug | a connection opens or closes, a request is refused, a client leaves or times out, a handshake fails |
 //!
@@ -25,8 +25,12 @@ use std::io::{self, Write as _};
 use std::mem;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+#[cfg(feature = "tls-core")]
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+#[cfg(feature = "tls-core")]
+use std::time::SystemTime;
 
 use http::{Method, StatusCode};
 use waterwheel_runtime::descriptors;
@@ -272,6 +276,32 @@ pub(crate) fn no_room_for_one(assumed: usize) {
             "out of file descriptors: there is no room for a single connection; {open}a connection may need \
              {assumed}, and the limit is {limit}; raise the limit (ulimit -n 1024)"
         )
+    });
+}
+
+/// A certificate is loaded at a time that is not within its own. `bound` is the end that has passed, or the begin that
+/// is to come.
+#[cfg(feature = "tls-core")]
+pub(crate) fn certificate_out_of_time(
+    file: Option<&Path>,
+    names: &[String],
+    bound: SystemTime,
+    is_over: bool,
+) {
+    let (names, bound) = (names.join(" "), httpdate::fmt_http_date(bound));
+    contained(|| {
+        let file = file.map(|file| tracing::field::display(file.display()));
+        if is_over {
+            tracing::warn!(file, names, not_after = bound, "a certificate has expired");
+        } else {
+            // Many small machines start with a clock of 1970.
+            tracing::warn!(
+                file,
+                names,
+                not_before = bound,
+                "a certificate is not valid yet; is the clock right?"
+            );
+        }
     });
 }
 

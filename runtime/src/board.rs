@@ -43,6 +43,9 @@ pub(crate) type LongPollHook = Box<dyn Fn(&LongPoll) + Send + Sync>;
 /// The value of [`Board::paused`] while the clock runs.
 const RUNS: u64 = u64::MAX;
 
+/// The reasons of one poll outside of all combinators are forgotten at this number.
+const REASONS_MAX: usize = 1 << 16;
+
 /// A dump waits for a lock for at most this long. No thread holds one for longer than a copy takes.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -61,6 +64,8 @@ pub(crate) struct WaitNode {
     pub(crate) foreign_waker: usize,
     /// True if a future like this one has completed earlier in the same poll. So this one is new.
     pub(crate) is_new: bool,
+    /// True for a part that is over unless it was left as one that waits.
+    pub(crate) ends_by_itself: bool,
 }
 
 impl WaitNode {
@@ -112,6 +117,8 @@ pub(crate) enum Subject {
     Job(usize),
     /// A child process.
     Process(u32),
+    /// Bit *n* is set for signal *n*.
+    Signals(u128),
 }
 
 impl Subject {
@@ -121,6 +128,7 @@ impl Subject {
             (Self::Task(task), Self::Task(other)) => task == other,
             (Self::Permits(at), Self::Permits(other))
             | (Self::Senders(at, _), Self::Senders(other, _)) => at == other,
+            (Self::Signals(mask), Self::Signals(other)) => mask == other,
             // A phase is a part of the life of one future.
             (Self::Named(_) | Self::Phase(_), Self::Named(_) | Self::Phase(_)) => true,
             // A deadline may move while its future stays.
@@ -205,35 +213,88 @@ pub(crate) struct RunningPoll {
     pub(crate) reasons: Vec<WaitNode>,
     /// The index of the innermost reason that is entered and not left.
     pub(crate) entered: Option<usize>,
+    /// The indices of the reasons around that one, the outermost first.
+    around: Vec<usize>,
     /// The labels and the addresses of the places of the futures that have completed in this poll.
     pub(crate) completed: Vec<(&'static str, usize)>,
 }
 
 impl RunningPoll {
+    /// Forgets the reasons that are entered.
+    fn leave_all(&mut self) {
+        self.entered = None;
+        self.around.clear();
+    }
+
+    /// Enters the reason at this index.
+    pub(crate) fn enter(&mut self, index: usize) {
+        self.around.extend(self.entered.replace(index));
+    }
+
+    /// Ends the innermost parts that end by themselves, up to the one with this label. Futures that were recorded inside
+    /// them since are now beside them: they came after the part.
+    fn end_parts(&mut self, up_to: Option<&str>) {
+        while let Some(index) = self.entered {
+            let part = &self.reasons[index];
+            if !part.ends_by_itself || up_to == Some(part.label) {
+                return;
+            }
+            let (label, site) = (part.label, part.site);
+            self.complete(label, site);
+            self.entered = self.around.pop();
+            self.reasons.remove(index);
+            for later in &mut self.reasons[index..] {
+                later.depth = later.depth.saturating_sub(1);
+            }
+        }
+    }
+
+    /// Ends the innermost part if it has this label, for the next one of the kind. Returns its depth.
+    pub(crate) fn replace_part(&mut self, label: &str) -> Option<u32> {
+        let innermost = &self.reasons[self.entered?];
+        let is_it = innermost.ends_by_itself && innermost.label == label;
+        if is_it {
+            self.leave(Some(label), false)
+        } else {
+            None
+        }
+    }
+
     /// Sets the subject of the reason that was entered last.
     pub(crate) fn describe(&mut self, subject: Subject) {
+        self.end_parts(None);
         if let Some(reason) = self.entered.and_then(|index| self.reasons.get_mut(index)) {
             reason.detail = subject;
         }
     }
 
     /// Leaves the reason that was entered last, and returns its depth. Removes it, and all inside, if its future is not
-    /// pending.
-    pub(crate) fn leave(&mut self, is_pending: bool) -> Option<u32> {
+    /// pending. `part` is its label, if it is a part that ends by itself.
+    pub(crate) fn leave(&mut self, part: Option<&str>, is_pending: bool) -> Option<u32> {
+        self.end_parts(part);
         let index = self.entered?;
-        let WaitNode {
-            depth, label, site, ..
-        } = self.reasons.get(index)?;
-        let (depth, label, site) = (*depth, *label, *site);
-        let around = self.reasons[..index]
-            .iter()
-            .rposition(|reason| reason.depth < depth);
-        self.entered = around;
+        let reason = self.reasons.get(index)?;
+        if part.is_some_and(|part| !reason.ends_by_itself || reason.label != part) {
+            return None;
+        }
+        let (depth, label, site) = (reason.depth, reason.label, reason.site);
+        self.entered = self.around.pop();
         if !is_pending {
             self.complete(label, site);
             self.reasons.truncate(index);
         }
         Some(depth)
+    }
+
+    /// Removes the last reason of this label at this depth, and all inside.
+    pub(crate) fn remove_last(&mut self, label: &'static str, depth: u32) {
+        let reasons = &self.reasons;
+        let at = reasons.iter().rposition(|reason| reason.depth <= depth);
+        if let Some(at) = at.filter(|at| (reasons[*at].label, reasons[*at].depth) == (label, depth))
+        {
+            self.complete(label, self.reasons[at].site);
+            self.reasons.truncate(at);
+        }
     }
 
     /// Notes that a future has completed.
@@ -249,6 +310,10 @@ impl RunningPoll {
         // The next turn of a loop waits with a future of the same place. Its wait begins now.
         let future = (reason.label, address_of(reason.site));
         reason.is_new |= self.completed.contains(&future);
+        // A poll that never ends may poll futures in a loop and drop them.
+        if self.entered.is_none() && self.reasons.len() >= REASONS_MAX {
+            self.reasons.clear();
+        }
         self.reasons.push(reason);
         self.reasons.len() - 1
     }
@@ -583,7 +648,7 @@ impl Board {
         running.began = run_time;
         running.reasons.clear();
         running.completed.clear();
-        running.entered = None;
+        running.leave_all();
         drop(running);
         let mut census = self.census();
         let (waker, spawns) = census.tracked(task).map_or((0, 0), |tracked| {
@@ -602,7 +667,8 @@ impl Board {
         // Before the census changes. A reader takes the locks in this order, too. So between the two it sees a task
         // that waits for the reasons of its poll before, and not one that runs and has none.
         running.task = None;
-        running.entered = None;
+        running.end_parts(None);
+        running.leave_all();
         let new = std::mem::take(&mut running.reasons);
         drop(running);
         let mut spare = Vec::new();

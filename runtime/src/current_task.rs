@@ -21,7 +21,7 @@
 //! | 5. The task returns `Pending`. The executor waits in epoll. | `executor`, `reactor` | `park` |
 //! | 6. An event comes. The source takes out the id, and the executor queues it. | `source`, `executor`, `local_queue` | `deliver`, `push_first` |
 //! | 7. The next turn polls the task, as in step 1. The read takes the news and calls `recv`. | `net/socket` | `poll_read` |
-//! | 8. The task reads again. The socket is the one that it has asked, and no event can have come. So it waits without asking. | `net/registration`, `current_task` | `waits_already`, [`asked`] |
+//! | 8. The task reads again. The socket is the one that it has asked, and no event can have come. So it waits without asking. | `net/registration`, `current_task` | `waits_unseen`, [`asked`] |
 //!
 //! No waker was cloned, called through its vtable or dropped.
 //!

@@ -132,8 +132,10 @@ impl Executor {
         let remote = Remote::new(reactor.unparker()?);
         directory::add(&remote, reactor.epoll_handle()?);
         let unpark = remote.clone();
-        let reports = Reports::open(settings.reports, remote.id(), move || unpark.nudge());
-        if reports.are_on() || settings.tracker.is_on() {
+        let explains = settings.tracker.is_on();
+        let unpark = move || unpark.nudge();
+        let reports = Reports::open(settings.reports, explains, remote.id(), unpark);
+        if reports.are_on() || explains {
             // One branch then serves for both, and costs no more than before.
             settings.hooks.get_or_insert_default();
         }

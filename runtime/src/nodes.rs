@@ -10,7 +10,9 @@
 //! | [`begin_poll`] | the executor, before each poll |
 //! | [`enter`] | a future with futures inside, around the poll of them |
 //! | [`EnteredReason`] | the same, where the poll is not a closure |
-//! | [`waits`] | a leaf that returns `Pending` |
+//! | [`enter_part`], [`part_waits`] | a part with a name on a hot path: it is over unless it was left as one that waits |
+//! | [`waits`], [`waits_for_socket`] | a leaf that returns `Pending` |
+//! | [`tried`] | a socket that is not ready any more, so that its wait begins now |
 //! | [`Tracker`] | the table of tasks, when a task is spawned and when it has ended |
 //! | [`Origin`] | a function that makes a future: its label, and the caller's line |
 //! | [`Held`] | a permit, and the ends of a channel: the task that has it, or has used it last |
@@ -31,7 +33,7 @@ pub(crate) use on::*;
 mod on {
     use std::cell::{Cell, RefCell};
     use std::collections::HashMap;
-    use std::mem;
+    use std::mem::{self, ManuallyDrop};
     use std::net::SocketAddr;
     use std::os::fd::{AsFd, AsRawFd};
     use std::panic::Location;
@@ -48,7 +50,9 @@ mod on {
     thread_local! {
         /// True during a poll of a task whose runtime is inspected.
         static ON: Cell<bool> = const { Cell::new(false) };
-        static ACTIVE: RefCell<Option<Active>> = const { RefCell::new(None) };
+        // Without a destructor, because a destructor of the thread may use a runtime. It is `None` between two polls.
+        static ACTIVE: ManuallyDrop<RefCell<Option<Active>>> =
+            const { ManuallyDrop::new(RefCell::new(None)) };
     }
 
     /// The poll that runs on this thread.
@@ -65,12 +69,34 @@ mod on {
         spawns: u32,
         /// The addresses of the sockets that have waited, so that each is asked once.
         ends: HashMap<i32, SocketEnd>,
+        /// The descriptor of the socket that was last tried in this poll without success.
+        tried: Option<i32>,
     }
 
     /// Returns true during a poll of a task whose runtime is inspected, and so has a watchdog.
     #[cfg(any(debug_assertions, feature = "watch"))]
     pub(crate) fn is_explained() -> bool {
         ON.get()
+    }
+
+    /// Returns true during a poll of a task whose runtime is inspected.
+    #[inline]
+    pub(crate) fn are_recorded() -> bool {
+        ON.get()
+    }
+
+    /// Removes the last reason of this label at the present depth, and all inside.
+    #[inline]
+    pub(crate) fn take_back(label: &'static str) {
+        if ON.get() {
+            remove_last(label);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn remove_last(label: &'static str) {
+        with_active(|active| active.board.running().remove_last(label, active.depth));
     }
 
     /// Calls `f` with the poll that runs. `f` calls no code of the user.
@@ -155,6 +181,11 @@ mod on {
         pub(crate) fn process(id: u32) -> Self {
             Self(Subject::Process(id))
         }
+
+        /// Bit *n* is set for signal *n*.
+        pub(crate) fn signals(mask: u128) -> Self {
+            Self(Subject::Signals(mask))
+        }
     }
 
     /// Returns the address of a value as its name. It is never read through.
@@ -163,14 +194,20 @@ mod on {
     }
 
     impl Active {
+        /// Swaps the addresses of sockets with those that the thread keeps between two polls.
+        fn swap_ends(&mut self) {
+            // An error means that the thread ends, and the poll is within a destructor. Then no address is kept.
+            _ = ENDS.try_with(|ends| mem::swap(&mut *ends.borrow_mut(), &mut self.ends));
+        }
+
         /// Adds a reason.
         fn push(
-            &self,
+            &mut self,
             cx: &Context<'_>,
             label: &'static str,
             site: Site,
             detail: Subject,
-            [is_entered, is_new]: [bool; 2],
+            kind: NodeKind,
         ) {
             let waker = cx.waker().data() as usize;
             let node = WaitNode {
@@ -180,15 +217,30 @@ mod on {
                 detail,
                 since: self.now,
                 foreign_waker: if waker == self.own_waker { 0 } else { waker },
-                is_new,
+                is_new: kind == NodeKind::NextLeaf,
+                ends_by_itself: kind == NodeKind::Part,
             };
             let mut running = self.board.running();
             let index = running.push(node);
             // The last one entered is the innermost, which a report of a long poll names.
-            if is_entered {
-                running.entered = Some(index);
+            if matches!(kind, NodeKind::Around | NodeKind::Part) {
+                running.enter(index);
+                self.depth += 1;
             }
         }
+    }
+
+    /// The kind of a reason.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum NodeKind {
+        /// It has no others inside.
+        Leaf,
+        /// The same, and one like it has completed in this poll.
+        NextLeaf,
+        /// It has others inside, until it is left.
+        Around,
+        /// The same, and it is over unless it is left.
+        Part,
     }
 
     /// Polls a future that has futures inside, and records it for as long as it waits.
@@ -257,9 +309,47 @@ mod on {
     fn begin(cx: &Context<'_>, label: &'static str, site: Site, detail: impl FnOnce() -> Detail) {
         // Before the borrow, because the closure is the caller's.
         let detail = detail().0;
+        with_active(|active| active.push(cx, label, site, detail, NodeKind::Around));
+    }
+
+    /// Enters a part of a task, which is over unless [`part_waits`] leaves it.
+    #[inline]
+    pub(crate) fn enter_part(
+        cx: &Context<'_>,
+        label: &'static str,
+        detail: impl FnOnce() -> Detail,
+    ) {
+        if ON.get() {
+            begin_part(cx, label, detail);
+        }
+    }
+
+    /// Leaves the part of this label, because it has to wait.
+    #[inline]
+    pub(crate) fn part_waits(label: &'static str) {
+        if ON.get() {
+            leave_part(label);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn begin_part(cx: &Context<'_>, label: &'static str, detail: impl FnOnce() -> Detail) {
+        // Before the borrow, because the closure is the caller's.
+        let detail = detail().0;
         with_active(|active| {
-            active.push(cx, label, site, detail, [true, false]);
-            active.depth += 1;
+            let replaced = active.board.running().replace_part(label);
+            active.depth = replaced.unwrap_or(active.depth);
+            active.push(cx, label, None, detail, NodeKind::Part);
+        });
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn leave_part(label: &'static str) {
+        with_active(|active| {
+            let left = active.board.running().leave(Some(label), true);
+            active.depth = left.unwrap_or(active.depth);
         });
     }
 
@@ -275,7 +365,7 @@ mod on {
     #[inline(never)]
     fn end(is_pending: bool) {
         with_active(|active| {
-            if let Some(depth) = active.board.running().leave(is_pending) {
+            if let Some(depth) = active.board.running().leave(None, is_pending) {
                 active.depth = depth;
             }
         });
@@ -296,7 +386,7 @@ mod on {
 
     #[cold]
     fn record_leaf(cx: &Context<'_>, origin: Origin, detail: Subject) {
-        with_active(|active| active.push(cx, origin.label, origin.site(), detail, [false, false]));
+        with_active(|active| active.push(cx, origin.label, origin.site(), detail, NodeKind::Leaf));
     }
 
     /// Notes that a leaf has completed. A later one of the same place is another one.
@@ -315,23 +405,32 @@ mod on {
         });
     }
 
-    /// Records a wait for a socket. Returns `Pending`. `was_ready` is true if the socket was ready in this poll, so
-    /// that the wait begins now.
+    /// Notes that an operation of a socket was tried in this poll, and that the socket is not ready any more. So its next
+    /// wait begins now.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn tried<S: AsFd>(io: &S) {
+        if ON.get() {
+            let fd = io.as_fd().as_raw_fd();
+            with_active(|active| active.tried = Some(fd));
+        }
+    }
+
+    /// Records a wait for a socket. Returns `Pending`.
     #[inline]
     pub(crate) fn waits_for_socket<T, S: AsFd>(
         cx: &Context<'_>,
         label: impl FnOnce() -> &'static str,
         io: &S,
-        was_ready: bool,
     ) -> Poll<T> {
         if ON.get() {
-            record_socket(cx, label(), io, was_ready);
+            record_socket(cx, label(), io);
         }
         Poll::Pending
     }
 
     #[cold]
-    fn record_socket<S: AsFd>(cx: &Context<'_>, label: &'static str, io: &S, was_ready: bool) {
+    fn record_socket<S: AsFd>(cx: &Context<'_>, label: &'static str, io: &S) {
         with_active(|active| {
             let fd = io.as_fd().as_raw_fd();
             // The kernel is asked once for each socket, because a busy one waits many thousand times.
@@ -348,7 +447,13 @@ mod on {
                 active.ends.remove(&fd);
             }
             let subject = Subject::Socket { fd, end };
-            active.push(cx, label, None, subject, [false, was_ready]);
+            let was_tried = active.tried == Some(fd);
+            let kind = if was_tried {
+                NodeKind::NextLeaf
+            } else {
+                NodeKind::Leaf
+            };
+            active.push(cx, label, None, subject, kind);
         });
     }
 
@@ -388,8 +493,9 @@ mod on {
             depth: 0,
             spawns,
             ends: HashMap::new(),
+            tried: None,
         };
-        ENDS.with(|ends| mem::swap(&mut *ends.borrow_mut(), &mut active.ends));
+        active.swap_ends();
         PollGuard {
             outer: ACTIVE.with(|place| place.replace(Some(active))),
             was_on: ON.replace(true),
@@ -406,7 +512,7 @@ mod on {
             ON.set(self.was_on);
             let active = ACTIVE.with(|place| place.replace(self.outer.take()));
             let Some(mut active) = active else { return };
-            ENDS.with(|ends| mem::swap(&mut *ends.borrow_mut(), &mut active.ends));
+            active.swap_ends();
             // A task that yields, or has spent its budget, is not one that spins.
             let has_yielded = local_queue::has_just_yielded(active.task);
             active.board.publish(active.task, has_yielded);
@@ -728,6 +834,10 @@ mod off {
         pub(crate) fn process(_: u32) -> Self {
             Self
         }
+
+        pub(crate) fn signals(_: u128) -> Self {
+            Self
+        }
     }
 
     #[inline]
@@ -750,10 +860,12 @@ mod off {
         _: &Context<'_>,
         _: impl FnOnce() -> &'static str,
         _: &S,
-        _: bool,
     ) -> Poll<T> {
         Poll::Pending
     }
+
+    #[inline]
+    pub(crate) fn tried<S: AsFd>(_: &S) {}
 
     #[inline]
     pub(crate) fn completed(_: Origin) {}

@@ -142,6 +142,18 @@ mod on {
         STATE.get() & ON != 0
     }
 
+    /// Returns true while the thread is inside a runtime that reports or explains its tasks. It may also be true inside
+    /// another runtime within that one.
+    #[inline]
+    pub(crate) fn is_watched() -> bool {
+        STATE.get() != 0
+    }
+
+    /// Returns the value inside such a runtime, and the default elsewhere.
+    pub(crate) fn if_watched<T: Default>(value: T) -> T {
+        if is_watched() { value } else { T::default() }
+    }
+
     /// Returns the reporter of the runtime that the thread is inside. Unlike [`report`], this borrows nothing, so the
     /// caller may call user code.
     pub(crate) fn reporter() -> Option<Rc<dyn Reporter>> {
@@ -161,7 +173,11 @@ mod on {
 
     /// The reporter of a runtime, if it reports.
     #[derive(Clone, Default)]
-    pub(crate) struct Reports(Option<Rc<dyn Reporter>>);
+    pub(crate) struct Reports {
+        reporter: Option<Rc<dyn Reporter>>,
+        /// True if the runtime reports or explains its tasks.
+        is_watched: bool,
+    }
 
     /// Keeps the switch as the runtime needs it while a thread is inside it.
     // Without a field, because an entry is on the way of each call of a runtime: the state tells the drop what to do.
@@ -180,19 +196,25 @@ mod on {
         /// Opens the reporter of a new runtime, if its owner wants one. `unpark` ends the runtime's wait.
         pub(crate) fn open(
             wish: ReportWish,
+            explains: bool,
             runtime: RuntimeId,
             unpark: impl Fn() + Send + Sync + 'static,
         ) -> Self {
-            Self(wish.map(|open| open(runtime, Box::new(unpark))))
+            let reporter = wish.map(|open| open(runtime, Box::new(unpark)));
+            let is_watched = explains || reporter.is_some();
+            Self {
+                reporter,
+                is_watched,
+            }
         }
 
         pub(crate) fn are_on(&self) -> bool {
-            self.0.is_some()
+            self.reporter.is_some()
         }
 
         /// `block_on` was called at this place.
         pub(crate) fn root(&self, place: MaybePlace) {
-            if let Some(reporter) = &self.0 {
+            if let Some(reporter) = &self.reporter {
                 reporter.root(place);
             }
         }
@@ -200,14 +222,14 @@ mod on {
         /// A task was spawned. The thread may be inside another runtime.
         #[inline]
         pub(crate) fn spawned(&self, task: TaskId, place: MaybePlace, future_bytes: usize) {
-            if let Some(reporter) = &self.0 {
+            if let Some(reporter) = &self.reporter {
                 reporter.spawned(task, place, future_bytes);
             }
         }
 
         /// A task is about to end although it is not ready. The thread may be outside the runtime.
         pub(crate) fn cancelled(&self, task: TaskId, reason: Reason, place: MaybePlace) {
-            if let Some(reporter) = &self.0 {
+            if let Some(reporter) = &self.reporter {
                 reporter.cancelled(task, reason, place);
             }
         }
@@ -216,7 +238,7 @@ mod on {
         #[inline]
         pub(crate) fn enter(&self) -> Switch {
             // Most programs record nothing, and then neither the entry nor the end does more.
-            if self.are_on() || STATE.get() != 0 {
+            if self.is_watched || STATE.get() != 0 {
                 self.switch();
             }
             Switch(())
@@ -226,12 +248,12 @@ mod on {
         #[inline(never)]
         fn switch(&self) {
             let doing = |inner: &Rc<dyn Reporter>| inner.doing().replace(Doing::Other);
-            let doing = self.0.as_ref().map_or(Doing::Other, doing);
+            let doing = self.reporter.as_ref().map_or(Doing::Other, doing);
             let on = if self.are_on() { ON } else { 0 };
             let switched = Switched {
                 state: STATE.replace(on | HAS_SWITCHED),
-                outer: REPORTER.with(|reporter| reporter.replace(self.0.clone())),
-                inner: self.0.clone(),
+                outer: REPORTER.with(|reporter| reporter.replace(self.reporter.clone())),
+                inner: self.reporter.clone(),
                 doing,
             };
             SWITCHED.with(|list| list.borrow_mut().push(switched));
@@ -557,7 +579,12 @@ mod off {
     pub(crate) struct Switch;
 
     impl Reports {
-        pub(crate) fn open(_: ReportWish, _: RuntimeId, _: impl Fn() + Send + Sync) -> Self {
+        pub(crate) fn open(
+            _: ReportWish,
+            _: bool,
+            _: RuntimeId,
+            _: impl Fn() + Send + Sync,
+        ) -> Self {
             Self
         }
 
@@ -576,6 +603,14 @@ mod off {
 
     pub(crate) fn is_on() -> bool {
         false
+    }
+
+    pub(crate) fn is_watched() -> bool {
+        false
+    }
+
+    pub(crate) fn if_watched<T: Default>(_: T) -> T {
+        T::default()
     }
 
     pub(crate) fn named(_: TaskId, _: &Arc<str>) {}

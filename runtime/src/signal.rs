@@ -39,6 +39,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
@@ -48,6 +49,7 @@ use signal_hook::iterator::exfiltrator::SignalOnly;
 use signal_hook::low_level::signal_name;
 
 use crate::net::AsyncFd;
+use crate::nodes::{self, Detail, Origin};
 
 /// A signal of Unix, by its number (`signal(7)`).
 ///
@@ -199,6 +201,7 @@ impl fmt::Debug for Signal {
 /// # std::io::Result::Ok(())
 /// ```
 #[doc(alias = "ctrl_c")]
+#[track_caller]
 pub fn shutdown() -> Shutdown {
     Shutdown {
         signals: listen(&[Signal::INTERRUPT, Signal::TERMINATE]),
@@ -314,6 +317,7 @@ impl Stream for Shutdown {
 /// ```
 #[doc(alias = "signal")]
 #[doc(alias = "sigaction")]
+#[track_caller]
 pub fn listen(signals: &[Signal]) -> io::Result<Signals> {
     let invalid = |text| io::Error::new(ErrorKind::InvalidInput, text);
     if signals.is_empty() {
@@ -325,13 +329,35 @@ pub fn listen(signals: &[Signal]) -> io::Result<Signals> {
             return Err(invalid(format!("cannot listen for {signal}: {why}")));
         }
     }
-    let receiver = Signals::new().map_err(|error| failed("signals", &error))?;
+    let origin = Origin::here("signal");
+    let mut receiver = Signals::new(origin).map_err(|error| failed("signals", &error))?;
     let handle = receiver.delivery.handle();
     for signal in signals {
         let added = handle.add_signal(signal.as_raw());
         added.map_err(|error| failed(signal, &error))?;
+        receiver.numbers |= 1 << signal.0;
+        if ENDING.contains(signal) {
+            HANDLED.fetch_or(1 << signal.0, Ordering::Relaxed);
+        }
     }
     Ok(receiver)
+}
+
+/// The signals that ask a process to end. They end a pause of `inspect`, because a paused program receives none.
+pub(crate) const ENDING: [Signal; 3] = [Signal::INTERRUPT, Signal::QUIT, Signal::TERMINATE];
+
+/// Bit *n* is set if signal *n* is one of [`ENDING`], and its default action does not happen any more.
+static HANDLED: AtomicU32 = AtomicU32::new(0);
+
+/// Returns true if the program has listened for a signal of [`ENDING`], so its default action does not end the process.
+#[cfg(feature = "inspect")]
+pub(crate) fn is_handled(signal: Signal) -> bool {
+    HANDLED.load(Ordering::Relaxed) & 1 << signal.0 != 0
+}
+
+/// Returns the signals that are set in a mask, the lowest first.
+pub(crate) fn signals_of(mut mask: u128) -> impl Iterator<Item = Signal> {
+    std::iter::from_fn(move || take_lowest(&mut mask))
 }
 
 /// Returns the same error with a text that names the signal.
@@ -379,11 +405,14 @@ pub struct Signals {
     reader: AsyncFd<Arc<UnixStream>>,
     /// Bit *n* is set if the flag of signal *n* was taken, and no call has returned the signal.
     taken: u128,
+    /// Bit *n* is set if this receives signal *n*.
+    numbers: u128,
+    origin: Origin,
 }
 
 impl Signals {
     /// Opens the socket pair. No handler is installed yet.
-    fn new() -> io::Result<Self> {
+    fn new(origin: Origin) -> io::Result<Self> {
         let (reader, writer) = UnixStream::pair()?;
         reader.set_nonblocking(true)?;
         // Two owners: signal-hook empties the socket, and the reactor waits for it.
@@ -393,6 +422,8 @@ impl Signals {
             delivery: SignalDelivery::with_pipe(reader.clone(), writer, SignalOnly, none)?,
             reader: AsyncFd::new(reader),
             taken: 0,
+            numbers: 0,
+            origin,
         })
     }
 
@@ -427,14 +458,23 @@ impl Signals {
             delivery,
             reader,
             taken,
+            numbers,
+            origin,
         } = self;
-        reader.poll_read_with(cx, |_| {
-            // Flags are taken only after all signals of the last time were returned; see `recv`.
-            if *taken == 0 {
-                *taken = take_flags(delivery);
-            }
-            take_lowest(taken).ok_or_else(|| ErrorKind::WouldBlock.into())
-        })
+        nodes::enter(
+            cx,
+            *origin,
+            || Detail::signals(*numbers),
+            |cx| {
+                reader.poll_read_with(cx, |_| {
+                    // Flags are taken only after all signals of the last time were returned; see `recv`.
+                    if *taken == 0 {
+                        *taken = take_flags(delivery);
+                    }
+                    take_lowest(taken).ok_or_else(|| ErrorKind::WouldBlock.into())
+                })
+            },
+        )
     }
 }
 
@@ -466,7 +506,8 @@ impl Stream for Signals {
 
 impl fmt::Debug for Signals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Signals").finish_non_exhaustive()
+        let signals: Vec<_> = signals_of(self.numbers).collect();
+        f.debug_tuple("Signals").field(&signals).finish()
     }
 }
 

@@ -127,6 +127,9 @@ impl Readiness {
     /// The readiness of a socket that has not been registered: its operation is tried first.
     pub(crate) const UNTRIED: Self = Self(READABLE | WRITABLE);
 
+    /// The flag of a socket whose runtime is watched. No event and no operation changes it.
+    pub(crate) const WATCHED: Self = Self(1 << 7);
+
     /// Returns the flags of an event.
     #[inline]
     pub(crate) fn of(event: &Event) -> Self {
@@ -168,6 +171,11 @@ impl Readiness {
             Direction::Read => self.0 & !READING,
             Direction::Write => self.0 & !WRITING,
         })
+    }
+
+    /// Returns true if a read has to wait, and the runtime is not watched.
+    pub(crate) fn waits_unseen(self) -> bool {
+        self.0 & (READING | Self::WATCHED.0) == 0
     }
 
     /// Returns true if a task with this interest need not wait.

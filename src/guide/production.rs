@@ -118,9 +118,10 @@
 //!
 //! Use `Type=notify`, `WatchdogSec=` and a socket unit.
 //! [`Systemd::during`](crate::http::Systemd::during) (feature `systemd`) sends all
-//! messages in one line, and [`Listener::inherited`](crate::http::Listener::inherited) takes the socket. The watchdog runs
-//! on the runtime's thread. So it also finds a handler that blocks, and `WatchdogSec=` must be longer than each block that
-//! you accept. `TimeoutStopSec=` must be longer than the unready time and `shutdown_duration_max` together.
+//! messages in one line, and [`Listener::inherited`](crate::http::Listener::inherited) takes the socket. With
+//! several socket units, [`Listener::inherited_by_name`](crate::http::Listener::inherited_by_name) tells them apart by
+//! their `FileDescriptorName=`. The watchdog runs on the runtime's thread. So it also finds a handler that blocks, and
+//! `WatchdogSec=` must be longer than each block that you accept. `TimeoutStopSec=` must be longer than the unready time and `shutdown_duration_max` together.
 //!
 //! # Kubernetes
 //!

@@ -9,6 +9,7 @@ mod support;
 mod counterparts;
 mod exchange;
 mod limits;
+mod parts;
 mod pool;
 mod redirects;
 mod scripted;

@@ -4,6 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
+use std::io::Write as _;
 use std::net;
 use std::os::fd::{AsFd, AsRawFd};
 use std::panic::{self, AssertUnwindSafe};
@@ -15,17 +16,20 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use futures_lite::{AsyncReadExt, FutureExt as _};
-use waterwheel::runtime::inspect::{self, Dump, Explain, Group, named};
+use futures_lite::future::poll_once;
+use futures_lite::{AsyncRead, AsyncReadExt, FutureExt as _};
+use waterwheel::runtime::inspect::{self, Dump, Explain, Group, Options, named};
 use waterwheel::runtime::net::{TcpListener, TcpStream, UdpSocket};
+use waterwheel::runtime::signal::{self, Signal};
 use waterwheel::runtime::sync::{self, CancellationToken, Mutex, Notify, Semaphore};
 use waterwheel::runtime::task::{Builder, JoinSet};
 use waterwheel::runtime::time::{self, sleep, timeout};
 use waterwheel::runtime::{
-    Runtime, join, join_all, process, race, select3, spawn, spawn_blocking, try_join, yield_now,
+    Runtime, RuntimeBuilder, budget, join, join_all, process, race, select3, spawn, spawn_blocking,
+    try_join, yield_now,
 };
 
-use crate::support::process::in_child;
+use crate::support::process::{alone, in_child};
 use crate::support::runtime::{OnDrop, tcp_with_std, within_deadline};
 
 /// Runs a future as a test, in a runtime that records why its tasks wait.
@@ -137,6 +141,8 @@ fn each_kind_of_wait_has_a_name() {
         let mut set = JoinSet::new();
         set.spawn(pending::<()>());
         let (mut reader, _writer) = waterwheel::runtime::io::pipe().unwrap();
+        let alarm = [Signal::ALARM, Signal::from_raw(40)];
+        let (mut alarm, alarm_line) = (signal::listen(&alarm).unwrap(), line!());
         let mut child = process::Command::new("sleep");
         let mut child = child.arg("60").kill_on_drop(true).spawn().unwrap();
         let child_id = child.id();
@@ -193,6 +199,10 @@ fn each_kind_of_wait_has_a_name() {
                 Box::pin(async move { drop(reader.read(&mut [0; 8]).await) }),
             ),
             (
+                "signal(SIGALRM, signal 40) > read fd *",
+                Box::pin(async move { drop(alarm.recv().await) }),
+            ),
+            (
                 "end of process(process CHILD) > read fd *",
                 Box::pin(async move { drop(child.wait().await) }),
             ),
@@ -244,6 +254,10 @@ fn each_kind_of_wait_has_a_name() {
                 "{name}: {found}, and not {pattern}"
             );
         }
+        let groups = dump.groups().iter().flat_map(Group::tree);
+        let mut alarms = groups.filter(|tree| tree.label() == "signal");
+        let place = alarms.next().unwrap().place().unwrap();
+        assert_eq!((place.file(), place.line()), (file!(), alarm_line));
         drop((go, foreign_kept));
     });
 }
@@ -390,6 +404,187 @@ fn a_future_that_is_ready_is_gone_from_the_dump() {
     });
 }
 
+/// Enters the part `name`, and polls `future` in it. The part is over when the future is ready.
+async fn part<F: Future>(name: &'static str, future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        let part = inspect::NamedPart::enter(name, String::new, cx);
+        let poll = future.as_mut().poll(cx);
+        if poll.is_pending() {
+            part.waits();
+        }
+        poll
+    })
+    .await
+}
+
+async fn sleeps(name: &'static str) {
+    part(name, sleep(secs(9))).await;
+}
+
+/// Polls two futures of which `futures` knows more than a runtime: one that waits, and one that is ready.
+async fn beside<T>(waits: impl Future<Output = ()>, ready: impl Future<Output = T>) -> T {
+    let (mut waits, mut ready) = (pin!(waits), pin!(ready));
+    poll_fn(|cx| {
+        assert!(waits.as_mut().poll(cx).is_pending());
+        ready.as_mut().poll(cx)
+    })
+    .await
+}
+
+#[test]
+fn a_part_that_is_over_leaves_nothing_around_what_comes_after_it() {
+    type Row = (
+        &'static str,
+        Pin<Box<dyn Future<Output = ()>>>,
+        &'static str,
+    );
+    explained(async {
+        time::pause();
+        let rows: [Row; 7] = [
+            ("waits", Box::pin(sleeps("a")), "a > sleep(9 s left)"),
+            (
+                "after",
+                Box::pin(async {
+                    part("a", async {}).await;
+                    sleep(secs(9)).await;
+                }),
+                "sleep(9 s left)",
+            ),
+            (
+                "next",
+                Box::pin(async {
+                    for _ in 0..3 {
+                        part("a", async {}).await;
+                    }
+                    sleeps("a").await;
+                }),
+                "a > sleep(9 s left)",
+            ),
+            (
+                "other",
+                Box::pin(async {
+                    part("a", part("b", async {})).await;
+                    sleeps("c").await;
+                }),
+                "c > sleep(9 s left)",
+            ),
+            (
+                "around",
+                Box::pin(part("a", async {
+                    part("b", async {}).await;
+                    sleep(secs(9)).await;
+                })),
+                "a > sleep(9 s left)",
+            ),
+            (
+                "race",
+                Box::pin(async {
+                    let first = async {
+                        part("a", async {}).await;
+                        sleep(secs(9)).await;
+                    };
+                    join(first, sleep(secs(8))).await;
+                }),
+                "join > [sleep(8 s left), sleep(9 s left)]",
+            ),
+            (
+                "phase",
+                Box::pin(poll_fn(|cx| {
+                    let phase = || Some("idle");
+                    inspect::poll_in_phase("c", cx, phase, |cx| {
+                        _ = inspect::NamedPart::enter("a", String::new, cx);
+                        let mut read = pin!(named("read", pending::<()>()));
+                        read.as_mut().poll(cx)
+                    })
+                })),
+                "c(idle) > read > no waker",
+            ),
+        ];
+        for (name, future, expected) in rows {
+            start(name, future).await;
+            let dump = inspect::dump();
+            let found = chain(&dump, name);
+            let swapped = found.replace(
+                "[sleep(9 s left), sleep(8 s left)]",
+                "[sleep(8 s left), sleep(9 s left)]",
+            );
+            assert_eq!(swapped, expected, "{name}: {dump}");
+        }
+    });
+}
+
+#[test]
+fn the_time_of_a_part_is_its_own_and_not_that_of_the_one_before() {
+    explained(async {
+        time::pause();
+        let work = async {
+            part("request", sleep(secs(5))).await;
+            part("request", sleep(secs(9))).await;
+        };
+        start("work", work).await;
+        time::advance(secs(6)).await;
+        yield_now().await;
+        time::advance(secs(1)).await;
+        let dump = inspect::dump();
+        assert_eq!(chain(&dump, "work"), "request > sleep(7 s left)", "{dump}");
+        let waits = group(&dump, "work").tree()[0].waits();
+        assert_eq!(*waits.end(), secs(2), "{dump}");
+    });
+}
+
+#[test]
+fn a_part_that_was_left_as_one_that_waits_can_be_taken_back() {
+    explained(async {
+        time::pause();
+        let work = async {
+            let kept = part("kept", sleep(secs(9)));
+            let taken = async {
+                let over = poll_fn(|cx| {
+                    let part = inspect::NamedPart::enter("taken", String::new, cx);
+                    _ = pin!(sleep(secs(7))).poll(cx);
+                    part.waits();
+                    inspect::NamedPart::take_back("taken");
+                    // There is no second one, and no other one goes instead.
+                    inspect::NamedPart::take_back("taken");
+                    Poll::Ready(())
+                });
+                over.await;
+                pending::<()>().await;
+            };
+            beside(kept, taken).await;
+        };
+        start("work", work).await;
+        let dump = inspect::dump();
+        assert_eq!(chain(&dump, "work"), "kept > sleep(9 s left)", "{dump}");
+    });
+}
+
+#[test]
+fn a_long_poll_names_the_part_that_is_entered_last() {
+    explained_with(
+        Explain::default().poll_max(Duration::from_millis(20)),
+        async {
+            start("work", async {
+                part("first", async {}).await;
+                part("second", async {
+                    thread::sleep(Duration::from_millis(100));
+                })
+                .await;
+                pending::<()>().await;
+            })
+            .await;
+            let dump = inspect::dump();
+            let texts = dump
+                .findings()
+                .iter()
+                .map(|finding| finding.text().to_owned());
+            let found: Vec<_> = texts.filter(|text| text.contains("`work`")).collect();
+            assert!(found.iter().any(|text| text.contains("second")), "{dump}");
+        },
+    );
+}
+
 #[test]
 fn a_future_that_has_panicked_is_gone_from_the_dump() {
     explained(async {
@@ -444,6 +639,50 @@ fn a_socket_that_has_waited_for_its_connection_shows_its_peer_afterwards() {
         }
         drop((first, kept));
     });
+}
+
+/// Reads all in one poll of a task, tries five more times, and returns the budget that is left.
+async fn budget_after_reads() -> u32 {
+    let (mut stream, mut peer) = tcp_with_std().await;
+    spawn(async move {
+        peer.write_all(b"all").unwrap();
+        stream.readable().await.unwrap();
+        yield_now().await;
+        let left = poll_fn(|cx| {
+            let mut buffer = [0; 8];
+            let read = Pin::new(&mut stream).poll_read(cx, &mut buffer);
+            assert!(matches!(read, Poll::Ready(Ok(3))), "{read:?}");
+            for _ in 0..5 {
+                let read = Pin::new(&mut stream).poll_read(cx, &mut buffer);
+                assert!(read.is_pending());
+            }
+            let spends = || budget::poll_spend(cx, 1).is_ready();
+            let left = std::iter::repeat_with(spends).take_while(|left| *left);
+            Poll::Ready(u32::try_from(left.count()).unwrap())
+        });
+        let left = left.await;
+        drop(peer);
+        left
+    })
+    .await
+    .unwrap()
+}
+
+#[test]
+fn a_runtime_that_is_watched_gives_a_task_the_same_budget() {
+    let builders = [
+        Runtime::builder(),
+        Runtime::builder().explain(Explain::default()),
+        Runtime::builder().inspect(Options::default()),
+    ];
+    let left = builders.map(|builder| {
+        let runtime = builder.build().unwrap();
+        runtime.block_on(budget_after_reads())
+    });
+    assert!(
+        left[0] > 0 && left.iter().all(|other| *other == left[0]),
+        "{left:?}"
+    );
 }
 
 #[test]
@@ -828,7 +1067,7 @@ fn the_time_of_a_wait_is_that_of_its_future_and_not_that_of_its_place() {
         assert_eq!(waits("sleeps"), secs(1));
         bell.notify_all();
         sender.send(7).await.unwrap();
-        std::io::Write::write_all(&mut peer, b"x").unwrap();
+        peer.write_all(b"x").unwrap();
         while waits("reads") > secs(0) {
             yield_now().await;
         }
@@ -836,5 +1075,155 @@ fn the_time_of_a_wait_is_that_of_its_future_and_not_that_of_its_place() {
             assert_eq!(waits(name), secs(0), "{name}");
         }
         drop(peer);
+    });
+}
+
+#[test]
+fn a_socket_that_is_connected_late_shows_its_peer() {
+    explained(async {
+        let peer = net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let peer = peer.local_addr().unwrap();
+        let socket = Rc::new(UdpSocket::bind("127.0.0.1:0").unwrap());
+        let own = socket.local_address().unwrap();
+        let fd = socket.as_fd().as_raw_fd();
+        let listening = socket.clone();
+        start(
+            "early",
+            async move { drop(listening.recv(&mut [0; 8]).await) },
+        )
+        .await;
+        let found = chain(&inspect::dump(), "early");
+        assert_eq!(found, format!("receive fd {fd} on {own}"));
+        socket.connect(peer).await.unwrap();
+        start("late", async move { drop(socket.recv(&mut [0; 8]).await) }).await;
+        let found = chain(&inspect::dump(), "late");
+        assert_eq!(found, format!("receive fd {fd} of {peer}"));
+    });
+}
+
+#[test]
+fn the_cost_of_a_future_does_not_grow_with_the_number_of_its_siblings() {
+    // The first poll of all of them. The times are those of one thread, so the ratio bears a busy machine.
+    let first_poll = |futures: u64| {
+        explained(async move {
+            let parts = (0..futures).map(|_| timeout(secs(50), sleep(secs(60))));
+            let mut all = pin!(join_all(parts));
+            let began = Instant::now();
+            assert!(poll_once(all.as_mut()).await.is_none());
+            began.elapsed()
+        })
+    };
+    let fastest = |futures| (0..3).map(|_| first_poll(futures)).min().unwrap();
+    let (few, many) = (fastest(500), fastest(16_000));
+    // 32 times as many. A search among the siblings made it 500 times as slow.
+    assert!(many < 150 * few, "{few:?} and {many:?}");
+}
+
+#[test]
+fn a_poll_that_never_ends_keeps_a_bounded_number_of_reasons() {
+    explained_with(Explain::default().poll_max(secs(60)), async {
+        let futures = || {
+            let dump = inspect::dump();
+            let root = dump
+                .groups()
+                .iter()
+                .find(|group| group.state() == "running");
+            root.unwrap().tree().len()
+        };
+        let bell = Notify::new();
+        // As the loop of a game, which looks for news and goes on.
+        for _ in 0..10 {
+            _ = poll_once(bell.notified()).await;
+        }
+        assert_eq!(futures(), 10);
+        for _ in 0..100_000 {
+            _ = poll_once(bell.notified()).await;
+        }
+        let found = futures();
+        assert!((1..70_000).contains(&found), "{found}");
+    });
+}
+
+type AtEndOfThread = OnDrop<Box<dyn FnMut()>>;
+
+thread_local! {
+    /// A runtime that the destructors of a thread still use.
+    static OF_THREAD: RefCell<Option<AtEndOfThread>> = const { RefCell::new(None) };
+}
+
+#[test]
+fn an_inspected_runtime_can_be_used_while_its_thread_ends() {
+    // A panic in a destructor of a thread aborts the process.
+    alone(|| {
+        let settings: [fn() -> RuntimeBuilder; 3] = [
+            Runtime::builder,
+            || Runtime::builder().explain(Explain::default()),
+            || Runtime::builder().inspect(inspect::Options::default()),
+        ];
+        for builder in settings {
+            let (sender, receiver) = mpsc::channel();
+            let thread = thread::spawn(move || {
+                // First, so that it is the last one that the thread drops.
+                OF_THREAD.set(None);
+                let runtime = builder().build().unwrap();
+                let work = async |text| {
+                    let (stream, _peer) = tcp_with_std().await;
+                    let name = format!("{text} {}", inspect::dump().tasks());
+                    spawn(async move {
+                        let (mut stream, mut bytes) = (stream, [0; 8]);
+                        let read = stream.read(&mut bytes);
+                        _ = timeout(Duration::from_millis(2), read).await;
+                        name
+                    })
+                    .await
+                    .unwrap()
+                };
+                runtime.block_on(work("before"));
+                let at_end = move || sender.send(runtime.block_on(work("after"))).unwrap();
+                OF_THREAD.set(Some(OnDrop(Box::new(at_end))));
+            });
+            thread.join().unwrap();
+            assert!(receiver.recv().unwrap().starts_with("after "));
+        }
+    });
+}
+
+#[test]
+fn the_future_of_a_shutdown_names_its_signals_and_the_line_that_made_it() {
+    alone(|| {
+        explained(async {
+            let (shutdown, line) = (signal::shutdown(), line!());
+            start("patient", async { drop(shutdown.await) }).await;
+            let dump = inspect::dump();
+            let found = chain(&dump, "patient");
+            assert!(
+                matches(&found, "signal(SIGINT, SIGTERM) > read fd *"),
+                "{found}"
+            );
+            let place = group(&dump, "patient").tree()[0].place().unwrap();
+            assert_eq!((place.file(), place.line()), (file!(), line));
+            assert!(dump.findings().is_empty(), "{dump}");
+        });
+    });
+}
+
+#[test]
+fn tasks_that_wait_for_different_signals_are_different_groups() {
+    alone(|| {
+        explained(async {
+            for signal in [Signal::HANGUP, Signal::USER2, Signal::HANGUP] {
+                let mut signals = signal::listen(&[signal]).unwrap();
+                start("listener", async move { drop(signals.recv().await) }).await;
+            }
+            let dump = inspect::dump();
+            let groups = dump.groups().iter();
+            let groups = groups.filter(|group| group.name() == Some("listener"));
+            let mut found: Vec<_> = groups
+                .map(|group| (group.count(), group.tree()[0].detail().to_owned()))
+                .collect();
+            found.sort_unstable();
+            let one = |count, name: &str| (count, name.to_owned());
+            assert_eq!(found, [one(1, "SIGUSR2"), one(2, "SIGHUP")]);
+        });
     });
 }

@@ -538,6 +538,37 @@ fn a_runtime_that_ends_with_ten_thousand_tasks_names_a_few() {
 }
 
 #[test]
+fn a_runtime_that_ends_has_no_task_that_is_lost_or_starved() {
+    within_deadline(|| {
+        let settings = Explain::default().poll_max(millis(20));
+        let runtime = Runtime::builder().explain(settings).build().unwrap();
+        let dumper = runtime.block_on(async { inspect::dumper() }).unwrap();
+        let dump: Rc<RefCell<Option<Dump>>> = Rc::default();
+        let place = dump.clone();
+        let guard = OnDrop(move || {
+            // The watchdog sees the queue twice.
+            thread::sleep(millis(150));
+            *place.borrow_mut() = Some(dumper.dump());
+        });
+        runtime.block_on(async move {
+            // The sleep drops before the guard, so no waker is left when the dump is made.
+            start("drops", async move {
+                let _guard = guard;
+                sleep(Duration::from_secs(60)).await;
+            })
+            .await;
+            Builder::new().name("queued").spawn(async {}).detach();
+        });
+        drop(runtime);
+        let dump = dump.take().unwrap();
+        let kinds: Vec<_> = dump.findings().iter().map(Finding::kind).collect();
+        assert_eq!(kinds, ["shutdown waits"], "{dump}");
+        let text = dump.findings()[0].text();
+        assert!(text.contains("`drops`"), "{dump}");
+    });
+}
+
+#[test]
 fn a_long_poll_that_is_over_is_not_that_of_a_later_poll() {
     explained_with(Explain::default().poll_max(millis(20)), async {
         thread::sleep(millis(80));

@@ -166,6 +166,31 @@ fn the_end_of_a_runtime_does_not_wait_for_a_target_that_hangs() {
     drop(go);
 }
 
+/// In a container each run of a program has the same process id.
+#[test]
+fn the_file_of_an_earlier_process_with_the_same_id_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let flight = Flight::to_folder(folder.path())
+        .every(Duration::ZERO)
+        .files_max(3);
+    let options = inspect::Options::default().flight(flight);
+    let runtime = Runtime::builder().inspect(options).build().unwrap();
+    let own = runtime.block_on(async { inspect::recorder().unwrap().runtime() });
+    let name = |number| format!("flight-{}-{own}-{number}.json", std::process::id());
+    let old = folder.path().join(name(0));
+    fs::write(&old, "the crash").unwrap();
+    for count in 2..=3 {
+        runtime.block_on(async { assert!(inspect::trigger("restart")) });
+        let texts = files(folder.path(), count);
+        assert!(texts.contains(&"the crash".to_owned()), "{count}");
+    }
+    // The oldest one goes when the folder is full.
+    runtime.block_on(async { assert!(inspect::trigger("restart")) });
+    drop(runtime);
+    assert!(!old.exists() || fs::read_to_string(&old).unwrap() != "the crash");
+    assert_eq!(files(folder.path(), 3).len(), 3);
+}
+
 #[test]
 fn the_files_of_processes_that_have_ended_count() {
     let folder = tempfile::tempdir().unwrap();

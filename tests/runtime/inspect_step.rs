@@ -12,10 +12,12 @@ use std::time::{Duration, Instant as StdInstant};
 use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _};
 use waterwheel::runtime::inspect::{self, Control, ControlState, EventKind, Explain};
 use waterwheel::runtime::net::TcpListener;
+use waterwheel::runtime::signal::{self, Signal};
 use waterwheel::runtime::time::{self, Instant, sleep};
 use waterwheel::runtime::{Runtime, spawn, spawn_blocking, task, yield_now};
 
 use crate::inspect::recorded;
+use crate::support::process::alone;
 use crate::support::runtime::{OnDrop, within_deadline};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -409,4 +411,90 @@ fn a_runtime_whose_last_control_is_dropped_runs_on() {
     runtime.block_on(yield_now());
     lecturer.join().unwrap();
     assert_eq!(recorder.control().state(), ControlState::Running);
+}
+
+fn raise(signal: Signal) {
+    signal_hook::low_level::raise(signal.as_raw()).unwrap();
+}
+
+/// Waits until the runtime runs, for a limited time. Resumes it if it does not.
+fn runs_on(control: &Control) -> bool {
+    let began = StdInstant::now();
+    while began.elapsed() < Duration::from_secs(3) {
+        if control.state() == ControlState::Running {
+            return true;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    control.resume();
+    false
+}
+
+#[test]
+fn a_signal_that_asks_the_program_to_end_ends_a_pause() {
+    alone(|| {
+        let (runtime, recorder) = recorded();
+        let control = recorder.control();
+        let mut shutdown = signal::shutdown();
+        for wanted in [Signal::INTERRUPT, Signal::TERMINATE, Signal::INTERRUPT] {
+            control.pause();
+            let lecturer = lecture(&control, move |control| {
+                step_to(control, |state| state == ControlState::BeforeWait);
+                assert_eq!(control.ended_by(), None);
+                raise(wanted);
+                assert!(runs_on(control), "{wanted}");
+            });
+            let came = runtime.block_on(shutdown.recv()).unwrap();
+            lecturer.join().unwrap();
+            assert_eq!(came, wanted);
+            assert_eq!(control.ended_by(), Some(wanted));
+        }
+        control.pause();
+        control.resume();
+        assert_eq!(control.ended_by(), None, "the last pause counts");
+    });
+}
+
+#[test]
+fn a_signal_that_comes_before_the_stop_ends_the_pause_too() {
+    alone(|| {
+        let (runtime, recorder) = recorded();
+        let control = recorder.control();
+        let mut shutdown = signal::shutdown();
+        control.pause();
+        raise(Signal::TERMINATE);
+        // A second click on the button must not hide it.
+        control.pause();
+        let lecturer = lecture(&control, |control| assert!(runs_on(control)));
+        let came = runtime.block_on(shutdown.recv()).unwrap();
+        lecturer.join().unwrap();
+        assert_eq!(came, Signal::TERMINATE);
+    });
+}
+
+#[test]
+fn an_old_signal_and_one_with_another_meaning_end_no_pause() {
+    alone(|| {
+        let (runtime, recorder) = recorded();
+        let control = recorder.control();
+        let all = [Signal::INTERRUPT, Signal::USER1, Signal::WINDOW_CHANGE];
+        let mut signals = signal::listen(&all).unwrap();
+        raise(Signal::INTERRUPT);
+        control.pause();
+        let lecturer = lecture(&control, move |control| {
+            step_to(control, |state| state == ControlState::BeforeWait);
+            raise(Signal::USER1);
+            raise(Signal::WINDOW_CHANGE);
+            thread::sleep(Duration::from_millis(200));
+            assert_eq!(control.state(), ControlState::BeforeWait);
+            control.resume();
+        });
+        runtime.block_on(async {
+            for wanted in [Signal::INTERRUPT, Signal::USER1, Signal::WINDOW_CHANGE] {
+                assert_eq!(signals.recv().await.unwrap(), wanted);
+            }
+        });
+        lecturer.join().unwrap();
+        assert_eq!(control.ended_by(), None);
+    });
 }

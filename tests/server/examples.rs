@@ -275,6 +275,26 @@ fn an_example_that_cannot_listen_names_the_address_in_one_line() {
 }
 
 #[test]
+fn the_watched_example_prints_the_url_of_its_page_once() {
+    let mut command = Command::new(program("watch_it_run"));
+    let pipes = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = pipes.args(["127.0.0.1:0"; 2]).spawn().unwrap();
+    let errors = process.stderr.take().unwrap();
+    let errors = thread::spawn(move || read_all(errors));
+    let mut lines = BufReader::new(process.stdout.take().unwrap());
+    let mut line = String::new();
+    lines.read_line(&mut line).unwrap();
+    let address = line.replace("listening on ", "").trim().to_owned();
+    let mut example = Example { process, address };
+    // It prints the URL before it serves.
+    assert!(example.ask("/").ends_with("hello\n"));
+    example.signal(Signal::TERM);
+    assert!(example.wait().success());
+    let all = read_all(lines) + &errors.join().unwrap();
+    assert_eq!(all.matches("/?token=").count(), 1, "{all}");
+}
+
+#[test]
 fn the_sockets_echo_and_end_with_success() {
     let mut example = Example::start("tcp_echo", &["127.0.0.1:0"]);
     let mut client = example.client();

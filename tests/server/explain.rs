@@ -2,14 +2,15 @@
 
 use std::future::Future;
 use std::io::Write;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use waterwheel::http::client::Client;
 use waterwheel::http::{Limits, Request, Responded, Result, Server, StatusCode};
 use waterwheel::runtime::inspect::{self, Dump, Explain};
 use waterwheel::runtime::time::sleep;
-use waterwheel::runtime::{Runtime, spawn};
+use waterwheel::runtime::{Runtime, join, net, spawn, task};
 
 use crate::support::runtime::within_deadline;
 
@@ -91,6 +92,138 @@ fn each_connection_shows_its_phase_and_each_handler_its_request() {
         assert!(dump.findings().is_empty(), "{dump}");
         drop((quiet, partial, idle, slow));
     });
+}
+
+/// The tasks that a server and a client have for themselves, each with the name that it has while it waits.
+#[test]
+fn the_tasks_of_the_library_have_names() {
+    with_server(async |_, address| {
+        let mut idle = TcpStream::connect(address).unwrap();
+        idle.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            .unwrap();
+        dump_with("reaper > sleep(").await;
+        let client = Client::new();
+        let answer = client.get(format!("http://{address}/")).send().await;
+        assert_eq!(answer.unwrap().bytes().await.unwrap(), b"here");
+        let dump = dump_with("idle connections > sleep(").await;
+        assert!(dump.findings().is_empty(), "{dump}");
+        drop((idle, client));
+    });
+}
+
+#[test]
+fn a_handler_behind_others_of_one_write_is_shown_alone() {
+    with_server(async |_, address| {
+        let mut client = TcpStream::connect(address).unwrap();
+        let quick = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+        let slow = "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n";
+        client
+            .write_all(format!("{quick}{quick}{quick}{slow}").as_bytes())
+            .unwrap();
+        let dump = dump_with("(GET /slow) > ").await.to_string();
+        let shown = "connection(handling) > handler(GET /slow) > sleep(";
+        assert!(dump.contains(shown), "{dump}");
+        assert!(!dump.contains("handler(GET /)"), "{dump}");
+    });
+}
+
+/// Runs a task in which a connection is one part among others, and dumps after these bytes of its client.
+fn with_connection_in_a_task<F: Future<Output = ()> + 'static>(
+    bytes: &'static str,
+    task: impl FnOnce(TcpStream, Rc<Server>) -> F + 'static,
+    expected: &'static str,
+) {
+    with_server(async move |server, _| {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        let named = task::Builder::new().name("own");
+        named.spawn(task(stream, server)).detach();
+        client.write_all(bytes.as_bytes()).unwrap();
+        if bytes.ends_with("\r\n\r\n") {
+            client.shutdown(Shutdown::Write).unwrap();
+        }
+        let began = Instant::now();
+        loop {
+            let dump = inspect::dump();
+            let mut groups = dump.groups().iter();
+            let own = groups.find(|group| group.name() == Some("own")).unwrap();
+            let chain: Vec<_> = own.tree().iter().map(ToString::to_string).collect();
+            if chain.len() == 1 && chain[0].starts_with(expected) {
+                break;
+            }
+            assert!(began.elapsed() < Duration::from_secs(30), "{dump}");
+            sleep(Duration::from_millis(1)).await;
+        }
+        drop(client);
+    });
+}
+
+#[test]
+fn a_connection_stands_beside_the_other_futures_of_its_task() {
+    with_connection_in_a_task(
+        "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n",
+        async |stream, server| {
+            let stream = net::TcpStream::from_std(stream).unwrap();
+            let connection = server.connection(stream, None).serve(handler);
+            join(connection, sleep(Duration::from_secs(3_600))).await;
+        },
+        "join > [connection(handling) > handler(GET /slow) > sleep(",
+    );
+}
+
+#[test]
+fn a_connection_that_is_over_is_gone_from_its_task() {
+    let close = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    with_connection_in_a_task(
+        close,
+        async |stream, server| {
+            // The client has sent its end, so the connection is over within the poll that answers.
+            let stream = net::TcpStream::from_std(stream).unwrap();
+            server.connection(stream, None).serve(handler).await;
+            sleep(Duration::from_secs(3_600)).await;
+        },
+        "sleep(",
+    );
+}
+
+#[test]
+fn a_connection_whose_time_is_over_is_gone_from_its_task() {
+    with_connection_in_a_task(
+        "",
+        async |stream, _| {
+            let mut limits = Limits::default();
+            limits.head_duration_max = Duration::from_millis(50);
+            let server = Server::builder()
+                .limits(limits)
+                .bind("127.0.0.1:0")
+                .unwrap();
+            let stream = net::TcpStream::from_std(stream).unwrap();
+            server.connection(stream, None).serve(handler).await;
+            sleep(Duration::from_secs(3_600)).await;
+        },
+        "sleep(",
+    );
+}
+
+#[test]
+fn a_connection_that_answers_an_overdue_head_is_shown_once() {
+    with_connection_in_a_task(
+        "GET / HT",
+        async |stream, _| {
+            let mut limits = Limits::default();
+            limits.head_duration_max = Duration::from_millis(50);
+            limits.linger_duration_max = Duration::from_secs(3_600);
+            limits.linger_stall_duration_max = Duration::from_secs(3_600);
+            let server = Server::builder()
+                .limits(limits)
+                .bind("127.0.0.1:0")
+                .unwrap();
+            let stream = net::TcpStream::from_std(stream).unwrap();
+            server.connection(stream, None).serve(handler).await;
+        },
+        "connection(lingering) > ",
+    );
 }
 
 #[test]

@@ -355,3 +355,102 @@ fn a_process_inherits_listeners_and_nothing_else() {
         assert_eq!(inherited(listening(), variables), expected, "{variables:?}");
     }
 }
+
+const NAMES: &str = "WATERWHEEL_NAMES";
+
+/// Prints the names and the places of the listeners that this process has inherited, if it was started for that.
+#[test]
+fn named_heir() {
+    if std::env::var_os(NAMES).is_none() {
+        return;
+    }
+    let inherited = Listener::inherited_by_name();
+    let said = inherited.map_or_else(
+        |error| error.to_string(),
+        |all| {
+            let place = |listener: &Listener| {
+                let address = listener.local_address();
+                address.map_or("unix".to_owned(), |address| address.port().to_string())
+            };
+            let places = |all: &Vec<Listener>| all.iter().map(place).collect::<Vec<_>>().join(",");
+            let all = all
+                .iter()
+                .map(|(name, all)| format!("{name}={}", places(all)));
+            all.collect::<Vec<_>>().join(" ")
+        },
+    );
+    println!("inherited: {said}.");
+    assert!(
+        Listener::inherited_by_name().unwrap().is_empty(),
+        "each is returned once"
+    );
+    assert!(Listener::inherited().unwrap().is_empty());
+}
+
+/// Starts a process with two descriptors, 3 and 4 as systemd passes them. Returns what it has inherited.
+fn inherited_by_name(
+    first: impl Into<OwnedFd>,
+    second: impl Into<OwnedFd>,
+    variables: &[(&str, &str)],
+) -> String {
+    let test = again("listeners::named_heir");
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "exec 3<&0 4<&1 >&2 </dev/null; exec \"$0\" \"$@\""])
+        .arg(test.get_program())
+        .args(test.get_args())
+        .env(NAMES, "1")
+        .envs(variables.iter().copied())
+        .stdin(Stdio::from(first.into()))
+        .stdout(Stdio::from(second.into()))
+        .stderr(Stdio::piped());
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    let (_, said) = said.split_once("inherited: ").unwrap();
+    said.split(".\n").next().unwrap().to_owned()
+}
+
+/// The variables are those of `sd_listen_fds_with_names(3)`.
+#[test]
+fn an_inherited_listener_is_chosen_by_its_name() {
+    let folder = Folder::new("named");
+    let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let unix = StdListener::bind(folder.path("socket")).unwrap();
+    let port = tcp.local_addr().unwrap().port();
+    let inherited = |variables: &[(&str, &str)]| {
+        inherited_by_name(
+            tcp.try_clone().unwrap(),
+            unix.try_clone().unwrap(),
+            variables,
+        )
+    };
+    let named = |names| inherited(&[("LISTEN_FDS", "2"), ("LISTEN_FDNAMES", names)]);
+    assert_eq!(named("web:admin"), format!("admin=unix web={port}"));
+    assert_eq!(named("admin:web"), format!("admin={port} web=unix"));
+    // All sockets of one unit have one name.
+    assert_eq!(
+        named("mill.socket:mill.socket"),
+        format!("mill.socket={port},unix")
+    );
+    assert_eq!(named(":b"), format!("={port} b=unix"));
+    let one = "LISTEN_FDNAMES has names for 1 sockets, and there are 2";
+    assert_eq!(named("web"), one);
+    assert_eq!(named(""), one);
+    assert_eq!(
+        named("a:b:c"),
+        "LISTEN_FDNAMES has names for 3 sockets, and there are 2"
+    );
+    assert_eq!(
+        inherited(&[("LISTEN_FDS", "2")]),
+        format!("unknown={port},unix")
+    );
+    // Those of a parent process.
+    assert_eq!(inherited(&[("LISTEN_FDNAMES", "web:admin")]), "");
+    let other = [
+        ("LISTEN_FDS", "2"),
+        ("LISTEN_PID", "1"),
+        ("LISTEN_FDNAMES", "a:b"),
+    ];
+    assert_eq!(inherited(&other), "");
+}

@@ -1,8 +1,10 @@
 //! The lines that a server logs, word for word, and those on stderr if a program has no subscriber.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -13,6 +15,7 @@ use crate::support::tls::configs;
 use tracing::field::Field;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
+use waterwheel::http::tls::{TlsConfig, TlsReloader};
 use waterwheel::http::web::middleware::{at_most, request_ids};
 use waterwheel::http::{
     Builder, ClientError, Error, ErrorAnswer, Handler, Limits, Request, Responded, Result, Server,
@@ -632,4 +635,59 @@ fn a_client_that_speaks_tls_to_a_port_of_http_is_refused_at_once_with_the_reason
             "DEBUG a connection closed peer=CLIENT requests=0",
         ],
     );
+}
+
+/// Loads a certificate for `mill.example` that is valid from one year to another. Returns the lines.
+fn loaded(file: Option<&Path>, from: i32, to: i32) -> Vec<String> {
+    let names = ["Mill.example".to_owned(), "*.mill.example".to_owned()];
+    let mut params = rcgen::CertificateParams::new(names).unwrap();
+    params.not_before = rcgen::date_time_ymd(from, 1, 2);
+    params.not_after = rcgen::date_time_ymd(to, 3, 4);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let (chain, key) = (params.self_signed(&key).unwrap().pem(), key.serialize_pem());
+    let log = Log::default();
+    tracing::subscriber::with_default(log.clone(), || {
+        let config = match file {
+            None => TlsConfig::from_pem(&chain, &key),
+            Some(file) => {
+                fs::write(file, chain + &key).unwrap();
+                TlsConfig::from_pem_files(file, file)
+            }
+        };
+        config.unwrap();
+    });
+    log.0.lock().unwrap().clone()
+}
+
+#[test]
+fn a_certificate_that_no_client_accepts_now_has_a_line_when_it_is_loaded() {
+    const NAMES: &str = "names=\"mill.example *.mill.example\"";
+    let expired = format!(
+        "WARN a certificate has expired {NAMES} not_after=\"Sat, 04 Mar 2023 00:00:00 GMT\""
+    );
+    assert_eq!(loaded(None, 2020, 2023), [expired]);
+    let early = format!(
+        "WARN a certificate is not valid yet; is the clock right? {NAMES} not_before=\"Fri, 02 Jan 2224 00:00:00 GMT\""
+    );
+    assert_eq!(loaded(None, 2224, 2225), [early]);
+    assert!(loaded(None, 2020, 2225).is_empty());
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let lines = loaded(Some(file.path()), 2020, 2023);
+    let place = format!("expired file={} names=", file.path().display());
+    assert!(lines.len() == 1 && lines[0].contains(&place), "{lines:?}");
+}
+
+#[test]
+fn a_reload_reports_a_certificate_that_has_expired() {
+    let log = Log::default();
+    tracing::subscriber::with_default(log.clone(), || {
+        let tls = TlsReloader::new(|| {
+            let mut params = rcgen::CertificateParams::new(["mill".to_owned()]).unwrap();
+            params.not_after = rcgen::date_time_ymd(2023, 3, 4);
+            let key = rcgen::KeyPair::generate().unwrap();
+            TlsConfig::from_pem(params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+        });
+        tls.unwrap().reload().unwrap();
+    });
+    assert_eq!(log.0.lock().unwrap().len(), 2);
 }

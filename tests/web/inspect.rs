@@ -8,8 +8,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use waterwheel::inspect::{self, ControlState, Options, Page, Recorder};
+use waterwheel::runtime::signal::{self, Signal};
 use waterwheel::runtime::time::sleep;
 use waterwheel::runtime::{Runtime, block_on, spawn_detached, yield_now};
+
+use crate::support::process::alone;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -180,6 +183,45 @@ fn the_page_runs_its_own_script_only_and_stays_out_of_caches() {
     assert_status(&watched.get("/no-such-page").0, "404");
 }
 
+/// RFC 9110, 9.3.2: the fields of an answer to HEAD are those of GET.
+#[test]
+fn each_page_answers_head_as_it_answers_get_and_names_the_methods_that_it_allows() {
+    let watched = Watched::start();
+    for path in [
+        "/",
+        "/trace.json",
+        "/dump.json",
+        "/events?from=0",
+        "/trace?seconds=5&format=html",
+    ] {
+        let ask = |method: &str| {
+            let start = format!("{method} {}", watched.target(path));
+            watched.ask_with(&start, "host: 127.0.0.1\r\n", "")
+        };
+        let (head, body) = ask("HEAD");
+        assert_status(&head, "200");
+        assert_eq!(body, "", "{path}");
+        let fields = ["content-type", "cache-control", "content-disposition"];
+        if !path.starts_with("/events") {
+            let (of_get, _) = ask("GET");
+            for field in fields {
+                let of = |head: &str| {
+                    head.lines()
+                        .find(|line| line.starts_with(field))
+                        .map(str::to_owned)
+                };
+                assert_eq!(of(&head), of(&of_get), "{path}");
+            }
+        }
+        let (head, _) = ask("POST");
+        assert_status(&head, "405");
+        assert!(head.contains("\r\nallow: GET, HEAD\r\n"), "{path}: {head}");
+    }
+    let (head, _) = watched.get("/control");
+    assert_status(&head, "405");
+    assert!(head.contains("\r\nallow: POST\r\n"), "{head}");
+}
+
 #[test]
 fn an_address_that_others_can_reach_needs_a_word_of_the_program() {
     let watched = Watched::start();
@@ -229,6 +271,30 @@ fn the_end_of_the_page_resumes_the_program() {
     assert_ne!(watched.state(), ControlState::Running);
     drop(watched.page.take());
     assert_eq!(watched.state(), ControlState::Running);
+}
+
+#[test]
+fn the_stream_says_which_signal_has_ended_a_pause() {
+    alone(|| {
+        let watched = Watched::start();
+        let _receiver = signal::listen(&[Signal::INTERRUPT]).unwrap();
+        let start = format!("GET {}", watched.target("/events?from=0"));
+        let mut stream = watched.open(&start, "host: 127.0.0.1\r\n", "");
+        let mut state_with = |part: &str| {
+            let start = Instant::now();
+            loop {
+                let mut delta = next_delta(&mut stream);
+                if delta["state"] == part {
+                    return delta["ended_by"].take();
+                }
+                assert!(start.elapsed() < DEADLINE, "{delta}");
+            }
+        };
+        watched.control("pause");
+        assert_eq!(state_with("paused"), Value::Null);
+        signal_hook::low_level::raise(Signal::INTERRUPT.as_raw()).unwrap();
+        assert_eq!(state_with("running"), "SIGINT");
+    });
 }
 
 /// Reads the data of the next event of a stream.

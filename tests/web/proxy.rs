@@ -5,6 +5,7 @@ mod failures;
 mod fields;
 mod nginx;
 mod origin;
+mod places;
 mod secure;
 mod tunnel;
 mod upstreams;

@@ -188,6 +188,15 @@ impl RequestError {
     }
 }
 
+/// Returns a URI for people. The query is left out, because tokens are often in it and such a text is often logged.
+pub(super) fn without_secrets(uri: &Uri) -> String {
+    let scheme = uri.scheme_str().unwrap_or_default();
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    // Credentials are refused before the place is known, but a text must not depend on that.
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}{}", uri.path())
+}
+
 impl From<Refusal> for RequestError {
     fn from(refusal: Refusal) -> Self {
         Self::new(RequestErrorKind::Refused(refusal))
@@ -203,12 +212,7 @@ impl fmt::Display for RequestError {
             source,
         } = &*self.0;
         if let Some((method, uri)) = place {
-            let scheme = uri.scheme_str().unwrap_or_default();
-            let authority = uri.authority().map_or("", |authority| authority.as_str());
-            // The query is left out, because tokens are often in it and an error is often logged.
-            // Credentials are refused before the place is known, but a text must not depend on that.
-            let host = authority.rsplit('@').next().unwrap_or_default();
-            write!(f, "{method} {scheme}://{host}{}: ", uri.path())?;
+            write!(f, "{method} {}: ", without_secrets(uri))?;
         }
         f.write_str(kind.text())?;
         if !detail.is_empty() {

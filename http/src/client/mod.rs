@@ -37,7 +37,8 @@
 //!
 //! # What to use
 //!
-//! The feature `client` adds this module. JSON needs the feature `json`, and https one of the features of TLS.
+//! The feature `client` adds this module. JSON needs the feature `json`, queries and forms need `input`, and https one
+//! of the features of TLS.
 //!
 //! | to | write |
 //! |---|---|
@@ -46,7 +47,9 @@
 //! | use https | [`tls`](ClientBuilder::tls), because the client brings no root certificates |
 //! | take a 404 as an error | an `if` on [`status`](ClientResponse::status), because each answer is an `Ok` |
 //! | send several requests at once | [`join_all`](waterwheel_runtime::join_all); all share the pool of one client |
-//! | log in | `header("authorization", …)` |
+//! | log in | [`basic_auth`](ClientRequest::basic_auth), [`bearer_auth`](ClientRequest::bearer_auth) |
+//! | add parameters to the URI | [`query`](ClientRequest::query) |
+//! | send JSON or a form | [`json`](ClientRequest::json), [`form`](ClientRequest::form) |
 //! | save a body in a file | `futures_lite::io::copy(response, &mut file)` |
 //! | take a whole body larger than 8 MiB | [`body_bytes_max`](ClientBuilder::body_bytes_max), or the body in pieces |
 //! | test without a network | [`connector`](ClientBuilder::connector) |
@@ -128,10 +131,12 @@ const SPARES_MAX: usize = 8;
 ///     let client = Client::new();
 ///     let page = client.get("http://example.org/").await?.text().await?;
 ///     client.put("http://example.org/page").body(page).send().await?;
+///     client.patch("http://example.org/page").body("+ rye").await?;
 ///     client.post("http://example.org/form").header("x-step", "2").body("a=b").await?;
 ///     client.delete("http://example.org/page").await?;
 ///     client.head("http://example.org/").await?;
-///     client.request(Method::OPTIONS, "http://example.org/").target("*").await?;
+///     client.options("http://example.org/").target("*").await?;
+///     client.request(Method::from_bytes(b"PURGE").unwrap(), "http://example.org/page").await?;
 ///     Ok(())
 /// }
 /// # drop(talk);
@@ -233,6 +238,24 @@ impl Client {
         U::Error: Into<http::Error>,
     {
         self.request(Method::PUT, uri)
+    }
+
+    /// Begins a PATCH (RFC 5789).
+    pub fn patch<'b, U>(&self, uri: U) -> ClientRequest<'b>
+    where
+        U: TryInto<Uri>,
+        U::Error: Into<http::Error>,
+    {
+        self.request(Method::PATCH, uri)
+    }
+
+    /// Begins an OPTIONS. The target `*` is set by [`target`](ClientRequest::target).
+    pub fn options<'b, U>(&self, uri: U) -> ClientRequest<'b>
+    where
+        U: TryInto<Uri>,
+        U::Error: Into<http::Error>,
+    {
+        self.request(Method::OPTIONS, uri)
     }
 
     /// Begins a DELETE.

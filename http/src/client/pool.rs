@@ -21,6 +21,7 @@ use waterwheel_runtime::time::{Instant, sleep_until};
 use super::ClientShared;
 use super::error::{RequestError, RequestErrorKind};
 use crate::proto::authority::is_host_and_port;
+use crate::shared::reasons;
 use crate::transport::io::Io;
 use crate::transport::stream::Stream;
 
@@ -59,7 +60,7 @@ impl Origin {
         })
     }
 
-    pub(super) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         let default = if self.is_tls { 443 } else { 80 };
         self.authority.port_u16().unwrap_or(default)
     }
@@ -178,7 +179,8 @@ pub(super) fn put_back(
     drop(pool);
     drop(oldest);
     if !is_watched {
-        spawn(watch(Rc::downgrade(shared), until)).detach();
+        let watch = watch(Rc::downgrade(shared), until);
+        spawn(reasons::named("idle connections", watch)).detach();
     }
 }
 

@@ -14,9 +14,11 @@ use crate::proto::request_head::escaped_target;
 /// | 303 | GET, or HEAD after HEAD | none |
 /// | 307, 308 | the same | the same |
 ///
-/// A request to another origin is sent without Authorization, Cookie, Proxy-Authorization and Host. A redirect from
-/// https to http is an error. So is one that must send a streamed body again, and one beyond the number. Bytes of a
-/// Location that no URI may have, such as letters with accents, are percent-encoded.
+/// A request to another origin is sent without Authorization, Cookie, Proxy-Authorization and Host, also if a later
+/// redirect leads back. Another scheme or port is another origin, so a redirect from http to https drops them, too.
+/// Secrets in other fields, in the query of the Location and in the body go on. A redirect from https to http is an
+/// error. So is one that must send a streamed body again, and one beyond the number. Bytes of a Location that no URI may
+/// have, such as letters with accents, are percent-encoded.
 ///
 /// The default is [`none`](Self::none).
 ///

@@ -6,6 +6,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_io::AsyncRead;
 use http::{Method, StatusCode, Uri};
@@ -14,7 +16,9 @@ use waterwheel_runtime::time::Instant;
 use super::ClientShared;
 use super::clock::ExchangeClock;
 use super::connect::connect;
-use super::error::{RequestError, RequestErrorKind};
+#[cfg(feature = "input")]
+use super::error::AnyError;
+use super::error::{RequestError, RequestErrorKind, without_secrets};
 use super::pool::{Origin, checkout};
 use super::redirect::{next_method, resolve};
 use super::response::ClientResponse;
@@ -59,6 +63,8 @@ pub struct ClientRequest<'b> {
     fields: RequestFields,
     target: Option<String>,
     source: UploadSource<'b>,
+    /// The type of the body, if the kind of body has one.
+    content_type: Option<&'static str>,
     pause: Option<Duration>,
     total_timeout: Option<Duration>,
     on_interim: Option<OnInterim<'b>>,
@@ -88,6 +94,7 @@ impl<'b> ClientRequest<'b> {
             fields: RequestFields::default(),
             target: None,
             source: UploadSource::Whole(Bytes::new()),
+            content_type: None,
             pause: None,
             on_interim: None,
             fault,
@@ -95,8 +102,16 @@ impl<'b> ClientRequest<'b> {
     }
 
     fn note(&mut self, text: &'static str) {
-        let fault = || RequestError::with(RequestErrorKind::Request, text);
-        self.fault.get_or_insert_with(fault);
+        self.note_fault(RequestError::with(RequestErrorKind::Request, text));
+    }
+
+    fn note_fault(&mut self, fault: RequestError) {
+        self.fault.get_or_insert(fault);
+    }
+
+    fn with_source(mut self, source: UploadSource<'b>, content_type: Option<&'static str>) -> Self {
+        (self.source, self.content_type) = (source, content_type);
+        self
     }
 
     /// Adds a header field. A field of that name that is there already stays.
@@ -157,6 +172,127 @@ impl<'b> ClientRequest<'b> {
         self
     }
 
+    /// Appends to the query of the URI: pairs, or a struct of the parameters. A `Vec` repeats its name, and a `None` is
+    /// left out. Values are escaped as those of forms (the URL standard, 5.2), so a space becomes `+`. With the feature
+    /// `input`.
+    ///
+    /// The query is in no `Debug` form and in no error. A query that the URI has stays before it. A [`target`](Self::target) takes the place of both. If the value has
+    /// another shape, that is an error of [`send`](Self::send).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use serde::Serialize;
+    /// use waterwheel::http::client::Client;
+    /// use waterwheel::http::{Request, Server, StatusCode};
+    /// use waterwheel::runtime::{block_on, race};
+    ///
+    /// #[derive(Serialize)]
+    /// struct Page {
+    ///     number: u32,
+    ///     size: Option<u32>,
+    ///     tag: Vec<&'static str>,
+    /// }
+    ///
+    /// let echo = async |request: Request<'_>| {
+    ///     let query = request.query().unwrap_or_default();
+    ///     request.respond(StatusCode::OK, query, ()).await
+    /// };
+    /// block_on(async {
+    ///     let server = Server::bind("127.0.0.1:0")?;
+    ///     let uri = format!("http://{}/?sort=up", server.local_address());
+    ///     let ask = async {
+    ///         let page = Page { number: 2, size: None, tag: vec!["new", "old"] };
+    ///         let response = Client::new().get(&uri).query(&[("grain", "rye & oat")]).query(&page).send().await?;
+    ///         assert_eq!(response.text().await?, "sort=up&grain=rye+%26+oat&number=2&tag=new&tag=old");
+    ///         Ok::<(), Box<dyn std::error::Error>>(())
+    ///     };
+    ///     let serve = async { Ok(drop(server.serve(echo).await?)) };
+    ///     race(ask, serve).await
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "input")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "input")))]
+    pub fn query(mut self, pairs: &(impl serde::Serialize + ?Sized)) -> Self {
+        match with_query(&self.uri, pairs) {
+            Ok(uri) => self.uri = uri,
+            Err(error) => self.note_fault(RequestError::of(RequestErrorKind::Request, error)),
+        }
+        self
+    }
+
+    /// Sets the credentials of Basic authentication (RFC 7617), instead of an Authorization that the request has. They
+    /// are sent as UTF-8. An empty password is one.
+    ///
+    /// The credentials are in no `Debug` form and in no error. A [redirect](super::Redirects) to another origin leaves
+    /// them out. They are readable for all on the way unless the URI is one of https.
+    ///
+    /// A colon in the user, or a control character, is an error of [`send`](Self::send).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::client::Client;
+    /// use waterwheel::http::{Request, Server, StatusCode};
+    /// use waterwheel::runtime::{block_on, race};
+    ///
+    /// let echo = async |request: Request<'_>| {
+    ///     let sent = request.headers().get("authorization").unwrap_or_default().to_owned();
+    ///     request.respond(StatusCode::OK, sent, ()).await
+    /// };
+    /// block_on(async {
+    ///     let server = Server::bind("127.0.0.1:0")?;
+    ///     let uri = format!("http://{}/", server.local_address());
+    ///     let ask = async {
+    ///         let response = Client::new().get(&uri).basic_auth("miller", "flour").send().await?;
+    ///         assert_eq!(response.text().await?, "Basic bWlsbGVyOmZsb3Vy");
+    ///         Ok::<(), Box<dyn std::error::Error>>(())
+    ///     };
+    ///     let serve = async { Ok(drop(server.serve(echo).await?)) };
+    ///     race(ask, serve).await
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn basic_auth(mut self, user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
+        let (user, password) = (user.as_ref(), password.as_ref());
+        if user.contains(':') {
+            // The server would take the rest of the user as the password.
+            self.note("a user of Basic authentication has no colon");
+        }
+        if user.chars().chain(password.chars()).any(char::is_control) {
+            self.note("a user or a password has a control character, such as a line end");
+        }
+        let credentials = STANDARD.encode(format!("{user}:{password}"));
+        self.authorization("Basic", &credentials)
+    }
+
+    /// Sets a bearer token (RFC 6750), such as one of OAuth or a JWT, instead of an Authorization that the request has.
+    ///
+    /// The token is in no `Debug` form and in no error. A [redirect](super::Redirects) to another origin leaves it out.
+    ///
+    /// A control character in the token, such as the line end of a file, is an error of [`send`](Self::send).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::client::Client;
+    ///
+    /// let request = Client::new().get("https://example.org/").bearer_auth("mF_9.B5f-4.1JqM");
+    /// assert!(!format!("{request:?}").contains("mF_9"));
+    /// ```
+    pub fn bearer_auth(self, token: impl AsRef<str>) -> Self {
+        self.authorization("Bearer", token.as_ref())
+    }
+
+    fn authorization(mut self, scheme: &str, credentials: &str) -> Self {
+        let value = format!("{scheme} {credentials}");
+        if let Err(text) = self.fields.set("authorization", value.as_bytes()) {
+            self.note(text);
+        }
+        self
+    }
+
     /// Sets a body of known bytes. The client can send it again, after a redirect or on a new connection.
     ///
     /// # Examples
@@ -167,17 +303,15 @@ impl<'b> ClientRequest<'b> {
     /// let request = Client::new().post("http://example.org/").body(vec![1, 2, 3]);
     /// # drop(request);
     /// ```
-    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
-        self.source = UploadSource::Whole(body.into());
-        self
+    pub fn body(self, body: impl Into<Bytes>) -> Self {
+        self.with_source(UploadSource::Whole(body.into()), None)
     }
 
     /// Sets a body that is read while it is sent. Without a length it is sent in chunks.
     ///
     /// If the reader ends before that length, the request fails. If it has more bytes, the rest is not read.
-    pub fn body_reader(mut self, reader: impl AsyncRead + 'b, length: Option<u64>) -> Self {
-        self.source = UploadSource::of_reader(reader, length);
-        self
+    pub fn body_reader(self, reader: impl AsyncRead + 'b, length: Option<u64>) -> Self {
+        self.with_source(UploadSource::of_reader(reader, length), None)
     }
 
     /// Sets a body of frames, such as the [`Body`](crate::Body) of a server's request. If its length is known
@@ -196,16 +330,18 @@ impl<'b> ClientRequest<'b> {
     /// }
     /// # drop(pass_on as fn(_, _) -> _);
     /// ```
-    pub fn body_frames<B>(mut self, body: B) -> Self
+    pub fn body_frames<B>(self, body: B) -> Self
     where
         B: http_body::Body + 'b,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        self.source = UploadSource::of_body(body);
-        self
+        self.with_source(UploadSource::of_body(body), None)
     }
 
-    /// Sets a JSON body, and `content-type: application/json`. With the feature `json`.
+    /// Sets a body of JSON. Its Content-Type is `application/json`, unless a field `content-type` is added. With the
+    /// feature `json`.
+    ///
+    /// If the value has no form in JSON, such as a map whose keys are lists, that is an error of [`send`](Self::send).
     ///
     /// # Examples
     ///
@@ -213,16 +349,73 @@ impl<'b> ClientRequest<'b> {
     /// use waterwheel::http::client::Client;
     ///
     /// let request = Client::new().post("http://example.org/").json(&["a", "b"]);
-    /// # drop(request);
+    /// let patch = Client::new().patch("http://example.org/").json(&["c"]);
+    /// let patch = patch.header("content-type", "application/merge-patch+json");
+    /// # drop((request, patch));
     /// ```
     #[cfg(feature = "json")]
     #[cfg_attr(docsrs, doc(cfg(feature = "json")))]
     pub fn json(mut self, value: &(impl serde::Serialize + ?Sized)) -> Self {
         match serde_json::to_vec(value) {
-            Ok(json) => self.header("content-type", "application/json").body(json),
+            Ok(json) => {
+                let source = UploadSource::Whole(json.into());
+                self.with_source(source, Some("application/json"))
+            }
             Err(error) => {
-                let fault = || RequestError::of(RequestErrorKind::Request, error);
-                self.fault.get_or_insert_with(fault);
+                self.note_fault(RequestError::of(RequestErrorKind::Request, error));
+                self
+            }
+        }
+    }
+
+    /// Sets the body of a form (the URL standard, 5.2): pairs, or a struct of the fields, as [`query`](Self::query)
+    /// takes them. Its Content-Type is `application/x-www-form-urlencoded`, unless a field `content-type` is added.
+    /// With the feature `input`.
+    ///
+    /// If the value has another shape, that is an error of [`send`](Self::send).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use serde::Serialize;
+    /// use waterwheel::http::client::Client;
+    /// use waterwheel::http::{Request, Server, StatusCode};
+    /// use waterwheel::runtime::{block_on, race};
+    ///
+    /// #[derive(Serialize)]
+    /// struct Order<'a> {
+    ///     grain: &'a str,
+    ///     sacks: u32,
+    /// }
+    ///
+    /// let echo = async |request: Request<'_>| {
+    ///     let body = request.bytes().await?;
+    ///     request.respond(StatusCode::OK, body, ()).await
+    /// };
+    /// block_on(async {
+    ///     let server = Server::bind("127.0.0.1:0")?;
+    ///     let uri = format!("http://{}/", server.local_address());
+    ///     let ask = async {
+    ///         let order = Order { grain: "rye & oat", sacks: 7 };
+    ///         let response = Client::new().post(&uri).form(&order).send().await?;
+    ///         assert_eq!(response.text().await?, "grain=rye+%26+oat&sacks=7");
+    ///         Ok::<(), Box<dyn std::error::Error>>(())
+    ///     };
+    ///     let serve = async { Ok(drop(server.serve(echo).await?)) };
+    ///     race(ask, serve).await
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "input")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "input")))]
+    pub fn form(mut self, fields: &(impl serde::Serialize + ?Sized)) -> Self {
+        match serde_html_form::to_string(fields) {
+            Ok(form) => {
+                let source = UploadSource::Whole(form.into());
+                self.with_source(source, Some("application/x-www-form-urlencoded"))
+            }
+            Err(error) => {
+                self.note_fault(RequestError::of(RequestErrorKind::Request, error));
                 self
             }
         }
@@ -373,6 +566,7 @@ impl<'b> ClientRequest<'b> {
         self.method = method;
         // It was for the old place: an absolute target would lead back to it.
         self.target = None;
+        self.content_type = self.content_type.filter(|_| keeps_body);
         let is_other = !origin.is_same(before);
         // A body that is left out takes its Content-Type with it. Credentials belong to one origin.
         self.fields.retain(|name| match name {
@@ -437,6 +631,7 @@ impl<'b> ClientRequest<'b> {
             method: &self.method,
             target,
             host,
+            content_type: self.content_type,
             framing,
             expects_continue: self.pause.is_some() && framing != RequestFraming::None,
         };
@@ -502,6 +697,23 @@ impl<'b> ClientRequest<'b> {
     }
 }
 
+/// Appends pairs to the query of a URI.
+#[cfg(feature = "input")]
+fn with_query(uri: &Uri, pairs: &(impl serde::Serialize + ?Sized)) -> Result<Uri, AnyError> {
+    let mut text = format!("{}?", uri.path());
+    if let Some(query) = uri.query().filter(|query| !query.is_empty()) {
+        text.extend([query, "&"]);
+    }
+    let length = text.len();
+    serde_html_form::ser::push_to_string(&mut text, pairs)?;
+    if text.len() == length {
+        return Ok(uri.clone());
+    }
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(text.parse()?);
+    Ok(Uri::from_parts(parts)?)
+}
+
 impl<'b> IntoFuture for ClientRequest<'b> {
     type Output = Result<ClientResponse<'b>, RequestError>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + 'b>>;
@@ -516,7 +728,7 @@ impl fmt::Debug for ClientRequest<'_> {
         // The fields may hold credentials.
         f.debug_struct("ClientRequest")
             .field("method", &self.method)
-            .field("uri", &self.uri)
+            .field("uri", &format_args!("{}", without_secrets(&self.uri)))
             .finish_non_exhaustive()
     }
 }

@@ -430,6 +430,11 @@ impl<T: Io> Connection<T> {
         Some(unused)
     }
 
+    /// Returns true if a part of a head has arrived. `prepare_to_wait` leaves the buffers here only then.
+    pub(super) fn is_within_head(&self) -> bool {
+        self.buffers.is_some()
+    }
+
     /// Waits after an attempt to read. The reactor wakes the task when bytes come, the reaper when the time is
     /// over. Continues if there is something to do although no byte has come, and breaks if the connection
     /// is over.
@@ -440,8 +445,7 @@ impl<T: Io> Connection<T> {
         if shared.stage.get() == Stage::Cutting {
             return Poll::Ready(ControlFlow::Break(()));
         }
-        // `prepare_to_wait` leaves the buffers here only with a part of a head in them.
-        let is_within_head = self.buffers.is_some();
+        let is_within_head = self.is_within_head();
         let wait = if is_within_head {
             shared.connections.wait_within_head(id, now, cx.waker())
         } else {

@@ -130,22 +130,13 @@ impl<T: Io> Connection<T> {
             let poll = || poll_named(name, || handler.as_mut().poll(cx));
             match catch_unwind(AssertUnwindSafe(poll)) {
                 // The proof itself is not looked at: the state of the answer in the buffers decides.
-                Ok(Poll::Ready(Ok(Responded { .. }))) => {
-                    part.leave(false);
-                    Poll::Ready(Outcome::Answered)
-                }
-                Ok(Poll::Ready(Err(error))) => {
-                    part.leave(false);
-                    Poll::Ready(Outcome::Failed(error))
-                }
+                Ok(Poll::Ready(Ok(Responded { .. }))) => Poll::Ready(Outcome::Answered),
+                Ok(Poll::Ready(Err(error))) => Poll::Ready(Outcome::Failed(error)),
                 Ok(Poll::Pending) => {
-                    part.leave(true);
+                    part.waits();
                     self.poll_beside_handler(&mut time, cx)
                 }
-                Err(payload) => {
-                    part.leave(false);
-                    Poll::Ready(Outcome::Failed(panicked(payload)))
-                }
+                Err(payload) => Poll::Ready(Outcome::Failed(panicked(payload))),
             }
         })
     }

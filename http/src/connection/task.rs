@@ -39,7 +39,7 @@ use std::task::{Context, Poll};
 use crate::connection::Connection;
 use crate::exchange::handler::Handler;
 use crate::shared::ServerState;
-use crate::shared::connections::ConnectionId;
+use crate::shared::connections::{ConnectionId, Phase};
 use crate::shared::reasons;
 use crate::shared::stop::Stage;
 use crate::transport::io::Io;
@@ -83,7 +83,6 @@ impl<T: Io, H: Handler> Future for ConnectionTask<T, H> {
 
     /// Serves the connection until it has to wait or is over.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let part = reasons::enter_connection(cx);
         loop {
             let mut worker = match mem::replace(&mut *self, Self::Over) {
                 Self::Idle(served) => {
@@ -95,7 +94,7 @@ impl<T: Io, H: Handler> Future for ConnectionTask<T, H> {
                 }
                 Self::Busy(worker) => {
                     // The server cuts the requests that are under way, or is gone.
-                    let shared = worker.shared.upgrade();
+                    let shared = worker.slot.shared.upgrade();
                     if shared.is_none_or(|shared| shared.stage.get() == Stage::Cutting) {
                         return Poll::Ready(());
                     }
@@ -105,9 +104,6 @@ impl<T: Io, H: Handler> Future for ConnectionTask<T, H> {
             };
             // Only a worker that has to wait stays with the task. In all other cases it is free again within this poll.
             if worker.poll(cx).is_pending() {
-                reasons::leave_connection(part, || {
-                    Some(worker.shared.upgrade()?.connections.phase(worker.id))
-                });
                 *self = Self::Busy(worker);
                 return Poll::Pending;
             }
@@ -115,16 +111,14 @@ impl<T: Io, H: Handler> Future for ConnectionTask<T, H> {
                 return Poll::Ready(());
             };
             let waits = served.connection.poll_idle(cx);
-            if let Poll::Ready(ControlFlow::Break(())) = waits {
-                return Poll::Ready(());
-            }
             if waits.is_pending() {
-                reasons::leave_connection(part, || {
-                    let (shared, id) = served.connection.place();
-                    Some(shared.connections.phase(id))
-                });
                 *self = Self::Idle(served);
                 return Poll::Pending;
+            }
+            // The poll of the worker has shown it as a connection that waits, and it does not wait.
+            reasons::take_back_connection();
+            if let Poll::Ready(ControlFlow::Break(())) = waits {
+                return Poll::Ready(());
             }
             *self = Self::Idle(served);
         }
@@ -136,10 +130,6 @@ struct Worker<T: Io, H> {
     slot: Rc<Slot<T, H>>,
     /// The future of [`serve_all`]. It never ends.
     future: Pin<Box<dyn Future<Output = ()>>>,
-    /// The server of its connections. Weak, because the server keeps the free workers.
-    shared: Weak<ServerState>,
-    /// The entry of the connection that it serves.
-    id: ConnectionId,
 }
 
 /// The place through which a worker's future receives its connection and returns it.
@@ -147,6 +137,25 @@ struct Slot<T: Io, H> {
     served: Cell<Option<ServedConnection<T, H>>>,
     /// True from the time at which a connection is put in until it has been served.
     is_busy: Cell<bool>,
+    /// The server of its connections. Weak, because the server keeps the free workers.
+    shared: Weak<ServerState>,
+    /// The entry of the connection that is served.
+    id: Cell<ConnectionId>,
+}
+
+impl<T: Io, H> Slot<T, H> {
+    /// Returns the phase of the connection at the end of a poll. `None` if the connection is over.
+    fn phase(&self) -> Option<Phase> {
+        let shared = self.shared.upgrade()?;
+        let connections = &shared.connections;
+        if self.is_busy.get() {
+            return Some(connections.phase(self.id.get()));
+        }
+        let served = self.served.take()?;
+        let phase = connections.phase_of_wait(self.id.get(), served.connection.is_within_head());
+        self.served.set(Some(served));
+        Some(phase)
+    }
 }
 
 impl<T: Io, H: Handler> Worker<T, H> {
@@ -155,11 +164,11 @@ impl<T: Io, H: Handler> Worker<T, H> {
     #[expect(clippy::unnecessary_box_returns, reason = "it stays in that box")]
     fn begin(served: ServedConnection<T, H>) -> Box<Self> {
         let (shared, id) = served.connection.place();
-        let mut worker: Box<Self> = shared
+        let worker: Box<Self> = shared
             .spare_workers
             .take()
             .unwrap_or_else(|| Self::new(shared, id));
-        worker.id = id;
+        worker.slot.id.set(id);
         worker.slot.is_busy.set(true);
         worker.slot.served.set(Some(served));
         worker
@@ -171,13 +180,18 @@ impl<T: Io, H: Handler> Worker<T, H> {
         let slot = Rc::new(Slot {
             served: Cell::new(None),
             is_busy: Cell::new(false),
+            shared: Rc::downgrade(shared),
+            id: Cell::new(id),
         });
         Box::new(Self {
-            future: Box::pin(serve_all(slot.clone())),
+            future: Self::future(slot.clone()),
             slot,
-            shared: Rc::downgrade(shared),
-            id,
         })
+    }
+
+    /// Makes the future that serves each connection of the slot. Its polls are a part of the task, with the phase.
+    fn future(slot: Rc<Slot<T, H>>) -> Pin<Box<dyn Future<Output = ()>>> {
+        reasons::connection(serve_all(slot.clone()), move || slot.phase())
     }
 
     /// Serves the connection. Ready if there is no more to do, or if the connection is over.
@@ -207,7 +221,7 @@ impl<T: Io, H: Handler> Worker<T, H> {
             Some(served) => served.connection.take_panic(payload),
             None => resume_unwind(payload),
         }
-        self.future = Box::pin(serve_all(self.slot.clone()));
+        self.future = Self::future(self.slot.clone());
         self.slot.is_busy.set(true);
         self.slot.served.set(served);
     }
@@ -215,8 +229,8 @@ impl<T: Io, H: Handler> Worker<T, H> {
     /// Stores the waker in the table, so that the server can wake the task from any of its waits.
     #[inline(never)]
     fn reach(&self, cx: &mut Context<'_>) {
-        if let Some(shared) = self.shared.upgrade() {
-            shared.connections.reach(self.id, cx.waker());
+        if let Some(shared) = self.slot.shared.upgrade() {
+            shared.connections.reach(self.slot.id.get(), cx.waker());
         }
     }
 
@@ -234,7 +248,7 @@ impl<T: Io, H: Handler> Worker<T, H> {
     /// Frees the worker. There is no connection that leads to the server, so the weak reference does.
     #[cold]
     fn end_over(self: Box<Self>) {
-        if let Some(shared) = self.shared.upgrade() {
+        if let Some(shared) = self.slot.shared.upgrade() {
             shared.spare_workers.put(self);
         }
     }

@@ -6,6 +6,7 @@
 //! | field | |
 //! |---|---|
 //! | Host | the authority of the URI, unless the application has its own |
+//! | Content-Type | that of the kind of body, such as JSON, unless the application has its own |
 //! | Content-Length | ours; an equal one of the application passes |
 //! | Connection | `close`, `te`, `upgrade` |
 //! | Trailer, TE, Upgrade | as the application has them |
@@ -21,11 +22,12 @@ use crate::error::InvalidAnswer;
 use crate::headers::Headers;
 use crate::headers::white_space::members;
 
-/// The fields of the application, as they are sent.
-#[derive(Clone, Debug, Default)]
+/// The fields of the application, as they are sent. It has no `Debug`, because credentials are among them.
+#[derive(Clone, Default)]
 pub(crate) struct RequestFields {
     lines: Vec<u8>,
     has_host: bool,
+    has_content_type: bool,
     /// The application's own Content-Length.
     length: Option<u64>,
     /// The members of Connection.
@@ -49,6 +51,8 @@ pub(crate) struct RequestStart<'a> {
     pub(crate) target: &'a str,
     /// The value of Host, unless the fields have one.
     pub(crate) host: &'a str,
+    /// The value of Content-Type, unless the fields have one.
+    pub(crate) content_type: Option<&'static str>,
     pub(crate) framing: RequestFraming,
     pub(crate) expects_continue: bool,
 }
@@ -88,6 +92,7 @@ impl RequestFields {
             }
             b"expect" => return Err("an expectation is set by `expect_continue`"),
             b"host" => self.has_host = true,
+            b"content-type" => self.has_content_type = true,
             b"te" => self.announce("te"),
             b"upgrade" => self.announce("upgrade"),
             _ => {}
@@ -96,6 +101,20 @@ impl RequestFields {
             InvalidAnswer::Name => "a header name is not a token",
             _ => "a header value has a control byte",
         })
+    }
+
+    /// Sets a field that a head has once. A field of that name that is there already is removed. `name` is in lower
+    /// case.
+    ///
+    /// # Errors
+    ///
+    /// As [`push`](Self::push). Then the head has no such field.
+    pub(crate) fn set(&mut self, name: &str, value: &[u8]) -> Result<(), &'static str> {
+        let length = self.length;
+        self.retain(|known| known != name);
+        // The place and the body stay as they are.
+        self.length = length;
+        self.push(name.as_bytes(), value)
     }
 
     /// Adds a member of Connection, once.
@@ -138,8 +157,12 @@ impl RequestFields {
             let name = String::from_utf8_lossy(name).to_ascii_lowercase();
             if keeps(&name) {
                 kept.extend_from_slice(line);
-            } else if name == "host" {
-                self.has_host = false;
+                continue;
+            }
+            match &*name {
+                "host" => self.has_host = false,
+                "content-type" => self.has_content_type = false,
+                _ => {}
             }
         }
         self.lines = kept;
@@ -158,6 +181,11 @@ pub(crate) fn push_head(out: &mut Vec<u8>, start: &RequestStart<'_>, fields: &Re
         out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(&fields.lines);
+    if let Some(media) = start.content_type.filter(|_| !fields.has_content_type) {
+        for part in ["content-type: ", media, "\r\n"] {
+            out.extend_from_slice(part.as_bytes());
+        }
+    }
     match start.framing {
         RequestFraming::None => {}
         RequestFraming::Sized(length) => {

@@ -15,6 +15,7 @@ use waterwheel_runtime::{descriptors, race, spawn, spawn_detached};
 use super::{CountGuard, Server};
 use crate::error::Refusal;
 use crate::log;
+use crate::shared::reasons;
 use crate::transport::stream::Stream;
 
 /// The pause between two checks for descriptors that other code has closed.
@@ -81,7 +82,8 @@ impl Server {
             spawn_detached(async move {
                 // The count ends with the task, however it ends.
                 let _told = told;
-                race(connection.turn_away(refusal), sleep(TURN_AWAY_MAX)).await;
+                let refusal = connection.turn_away(refusal);
+                reasons::named("refusal", race(refusal, sleep(TURN_AWAY_MAX))).await;
             });
         }
     }
@@ -201,8 +203,9 @@ impl Server {
                     return;
                 };
                 // A task of its own, so that the client is told even if this wait is dropped.
-                let answer = connection.turn_away(Refusal::Unavailable);
-                let told = spawn(race(answer, sleep(TURN_AWAY_MAX)));
+                let refusal = connection.turn_away(Refusal::Unavailable);
+                let refusal = race(refusal, sleep(TURN_AWAY_MAX));
+                let told = spawn(reasons::named("refusal", refusal));
                 drop(told.await);
             }
             // Other code has taken the descriptor first.

@@ -445,7 +445,8 @@ impl Server {
             let accepted = self.until_stage_changes(|cx| self.poll_accept(cx, Purpose::Refusal));
             match accepted.await {
                 Ok(connection) => {
-                    spawn(connection.turn_away(Refusal::Unavailable)).detach();
+                    let refusal = connection.turn_away(Refusal::Unavailable);
+                    spawn(reasons::named("refusal", refusal)).detach();
                 }
                 Err(error) if error.is_fatal() => self.close(),
                 Err(_) => {}

@@ -96,6 +96,16 @@ pub(crate) enum Phase {
     Upgraded,
 }
 
+impl Phase {
+    /// Returns true if a connection in this phase becomes idle when it waits for its next request.
+    fn settles(self) -> bool {
+        matches!(
+            self,
+            Self::ReadingHead | Self::HeadOverdue | Self::Handling | Self::Closing
+        )
+    }
+}
+
 /// The time at which a connection that lingers after its last answer gives way to another one. Bytes that arrive after the
 /// close make the kernel send a reset, and the client loses the part of the answer that it has not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -259,6 +269,16 @@ impl Connections {
         self.entries.borrow()[id.index()].phase
     }
 
+    /// Returns the phase of a connection that is about to wait: see [`wait`](Self::wait) and
+    /// [`wait_within_head`](Self::wait_within_head).
+    pub(crate) fn phase_of_wait(&self, id: ConnectionId, is_within_head: bool) -> Phase {
+        match self.phase(id) {
+            _ if is_within_head => Phase::ReadingHead,
+            phase if phase.settles() => Phase::Idle,
+            phase => phase,
+        }
+    }
+
     /// Returns true if the connection has become idle while the server ends.
     pub(crate) fn has_promised(&self, id: ConnectionId) -> bool {
         self.entries.borrow()[id.index()].has_promised
@@ -301,10 +321,7 @@ impl Connections {
         let (settles, wait) = {
             let entry = &mut self.entries.borrow_mut()[id.index()];
             // A connection that was idle before keeps its time: a wake without bytes must not extend it.
-            let settles = matches!(
-                entry.phase,
-                Phase::ReadingHead | Phase::HeadOverdue | Phase::Handling | Phase::Closing
-            );
+            let settles = entry.phase.settles();
             if settles {
                 entry.enter(Phase::Idle, now);
                 entry.has_promised = self.is_ending.get();

@@ -35,6 +35,7 @@ use waterwheel_runtime::spawn_detached;
 use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
 use crate::shared::connections::Connections;
+use crate::shared::reasons;
 
 /// The shortest time between two looks.
 pub(crate) const GRAIN: Duration = Duration::from_millis(25);
@@ -75,7 +76,8 @@ impl Reaper {
         if self.runs.replace(true) {
             self.wake();
         } else {
-            spawn_detached(sweep(Running(Rc::downgrade(self))));
+            let sweep = sweep(Running(Rc::downgrade(self)));
+            spawn_detached(reasons::named("reaper", sweep));
         }
     }
 

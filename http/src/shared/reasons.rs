@@ -19,8 +19,8 @@ pub(crate) use on::*;
 #[cfg(feature = "inspect")]
 mod on {
     use std::future::{Future, poll_fn};
-    use std::pin::pin;
-    use std::task::{Context, Poll};
+    use std::pin::{Pin, pin};
+    use std::task::Context;
 
     use http::Method;
     use waterwheel_runtime::inspect::{self, CancelCause, NamedPart};
@@ -31,33 +31,36 @@ mod on {
     pub(crate) async fn named<F: Future>(name: &'static str, future: F) -> F::Output {
         let mut future = pin!(future);
         poll_fn(|cx| {
-            let part = NamedPart::enter(name, String::new, cx);
-            match future.as_mut().poll(cx) {
-                Poll::Ready(output) => {
-                    part.leave(false);
-                    Poll::Ready(output)
-                }
-                Poll::Pending => {
-                    // A phase without a text, so that no name of a program is taken for a part of a server.
-                    part.leave_in_phase(|| "");
-                    Poll::Pending
-                }
-            }
+            // A phase without a text, so that no name of a program is taken for a part of a server.
+            inspect::poll_in_phase(name, cx, || Some(""), |cx| future.as_mut().poll(cx))
         })
         .await
     }
 
-    /// Enters a connection, before its poll.
-    #[inline]
-    pub(crate) fn enter_connection(cx: &Context<'_>) -> NamedPart {
-        NamedPart::enter("connection", String::new, cx)
+    /// Boxes the future that serves connections. Each of its polls is a part of its task, in the phase of the connection
+    /// at the end of the poll. It is not ready.
+    // Around the boxed future, so that a task without reports runs no code for it. // LOG S7
+    pub(crate) fn connection(
+        future: impl Future<Output = ()> + 'static,
+        phase: impl Fn() -> Option<Phase> + 'static,
+    ) -> Pin<Box<dyn Future<Output = ()>>> {
+        if !inspect::records_parts() {
+            return Box::pin(future);
+        }
+        let mut future = Box::pin(future);
+        Box::pin(poll_fn(move |cx| {
+            let phase = || phase().map(text_of);
+            inspect::poll_in_phase(CONNECTION, cx, phase, |cx| future.as_mut().poll(cx))
+        }))
     }
 
-    /// Leaves a connection that has to wait, and shows its phase.
+    /// Removes the part of a connection that has been left as one that waits.
     #[inline]
-    pub(crate) fn leave_connection(part: NamedPart, phase: impl FnOnce() -> Option<Phase>) {
-        part.leave_in_phase(|| phase().map_or("over", text_of));
+    pub(crate) fn take_back_connection() {
+        NamedPart::take_back(CONNECTION);
     }
+
+    const CONNECTION: &str = "connection";
 
     fn text_of(phase: Phase) -> &'static str {
         match phase {
@@ -106,6 +109,7 @@ mod on {
 #[cfg(not(feature = "inspect"))]
 mod off {
     use std::future::Future;
+    use std::pin::Pin;
     use std::task::Context;
 
     use http::Method;
@@ -124,14 +128,17 @@ mod off {
 
     #[expect(clippy::unused_self, reason = "the signature of the one of `inspect`")]
     impl NamedPart {
-        pub(crate) fn leave(self, _: bool) {}
+        pub(crate) fn waits(self) {}
     }
 
-    pub(crate) fn enter_connection(_: &Context<'_>) -> NamedPart {
-        NamedPart
+    pub(crate) fn connection(
+        future: impl Future<Output = ()> + 'static,
+        _: impl Fn() -> Option<Phase>,
+    ) -> Pin<Box<dyn Future<Output = ()>>> {
+        Box::pin(future)
     }
 
-    pub(crate) fn leave_connection(_: NamedPart, _: impl FnOnce() -> Option<Phase>) {}
+    pub(crate) fn take_back_connection() {}
 
     pub(crate) fn enter_handler(
         _: &Context<'_>,

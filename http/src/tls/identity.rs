@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, DnsName};
+use rustls::pki_types::{CertificateDer, DnsName, UnixTime};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
 
+use crate::log;
 use crate::tls::error::{TlsConfigError, TlsFault};
 use crate::tls::pem::PemText;
 
@@ -44,7 +46,9 @@ impl Identity {
     /// Reads a chain of certificates, the server's own first, and its private key. Both may be in one file. The key
     /// is PKCS#8, PKCS#1 or SEC1, and not encrypted.
     ///
-    /// The contents are judged by [`TlsConfigBuilder::build`](super::TlsConfigBuilder::build).
+    /// The contents are judged by [`TlsConfigBuilder::build`](super::TlsConfigBuilder::build). If the server's own
+    /// certificate has expired or is not valid yet, that is no error but a line in the log, at the level warn: a server
+    /// that starts can be reloaded.
     ///
     /// # Errors
     ///
@@ -147,8 +151,29 @@ impl Identity {
                     .fault(TlsFault::Text(format!("not a DNS name: {name:?}")))),
             }
         });
-        Ok((Arc::new(own), names.collect::<Result<_, _>>()?))
+        let names = names.collect::<Result<Vec<_>, _>>()?;
+        if let Some(leaf) = own.cert.first() {
+            report_time(leaf, self.chain.file.as_deref(), &names);
+        }
+        Ok((Arc::new(own), names))
     }
+}
+
+/// Logs a certificate whose time has passed or is to come: each handshake would succeed here and fail at the client.
+fn report_time(leaf: &CertificateDer<'_>, file: Option<&Path>, names: &[String]) {
+    let Ok(leaf) = webpki::EndEntityCert::try_from(leaf) else {
+        return;
+    };
+    // webpki has no other function that shows the time. It judges the time before it looks for an anchor.
+    let usage = webpki::KeyUsage::server_auth();
+    let judged = leaf.verify_for_usage(&[], &[], &[], UnixTime::now(), usage, None, None);
+    let (bound, is_over) = match judged.err() {
+        Some(webpki::Error::CertExpired { not_after, .. }) => (not_after, true),
+        Some(webpki::Error::CertNotValidYet { not_before, .. }) => (not_before, false),
+        _ => return,
+    };
+    let bound = SystemTime::UNIX_EPOCH + Duration::from_secs(bound.as_secs());
+    log::certificate_out_of_time(file, names, bound, is_over);
 }
 
 /// Finds the certificate for a name.

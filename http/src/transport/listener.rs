@@ -6,9 +6,12 @@
 //! connection. So a busy listener does not keep the others waiting.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::env;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::task::{Context, Poll};
 
 use listenfd::ListenFd;
@@ -67,6 +70,7 @@ impl Listener {
     /// Returns the listeners that this process has inherited, in their order: those of a supervisor
     /// (`LISTEN_FDS`, `sd_listen_fds(3)`), or those of the process that it replaces. The list is empty if the
     /// process has inherited no listeners. Each listener is returned once.
+    /// [`inherited_by_name`](Self::inherited_by_name) returns their names, too.
     ///
     /// Call this before other threads exist, because it changes the environment.
     ///
@@ -94,6 +98,70 @@ impl Listener {
         (0..fds.len())
             .map(|index| Self::take(&mut fds, index))
             .collect()
+    }
+
+    /// Returns the listeners of [`inherited`](Self::inherited) by their names (`LISTEN_FDNAMES`,
+    /// `sd_listen_fds_with_names(3)`), for a program that serves its sockets in different ways. The order of sockets of
+    /// several units is not determined, so a program can only tell them apart by name.
+    ///
+    /// The name is the `FileDescriptorName=` of the socket unit, or else the name of the unit, such as `mill.socket`. All
+    /// `ListenStream=` of a unit have one name, and are in the order of their lines. Without `LISTEN_FDNAMES`, each name
+    /// is `unknown`. Each listener is returned once, by this function or by [`inherited`](Self::inherited).
+    ///
+    /// Call this before other threads exist, because it changes the environment.
+    ///
+    /// # Errors
+    ///
+    /// As [`inherited`](Self::inherited), and if there are more or fewer names than descriptors.
+    ///
+    /// # Examples
+    ///
+    /// ```text
+    /// # web.socket                      # admin.socket
+    /// [Socket]                          [Socket]
+    /// ListenStream=443                  ListenStream=/run/mill/admin
+    /// FileDescriptorName=web            FileDescriptorName=admin
+    /// Service=mill.service              Service=mill.service
+    /// ```
+    ///
+    /// ```
+    /// use waterwheel::http::{Listener, Server};
+    /// use waterwheel::runtime::net::TcpListener;
+    ///
+    /// let mut inherited = Listener::inherited_by_name()?;
+    /// let mut named = |name: &str| match inherited.remove(name) {
+    ///     Some(listeners) => Ok(listeners),
+    ///     // Started by hand.
+    ///     None => TcpListener::bind("127.0.0.1:0").map(|listener| vec![listener.into()]),
+    /// };
+    /// let web = Server::builder().listen_on(named("web")?)?;
+    /// let admin = Server::builder().listen_on(named("admin")?)?;
+    /// # drop((web, admin));
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn inherited_by_name() -> io::Result<BTreeMap<String, Vec<Self>>> {
+        let names = env::var_os("LISTEN_FDNAMES");
+        let listeners = Self::inherited()?;
+        let names: Vec<_> = match &names {
+            // They may be those of a parent process: listenfd removes only the other variables.
+            _ if listeners.is_empty() => Vec::new(),
+            None => vec!["unknown".into(); listeners.len()],
+            Some(names) => {
+                let names = names.as_bytes().split(|byte| *byte == b':');
+                names.map(String::from_utf8_lossy).collect()
+            }
+        };
+        if names.len() != listeners.len() {
+            let (names, sockets) = (names.len(), listeners.len());
+            let text =
+                format!("LISTEN_FDNAMES has names for {names} sockets, and there are {sockets}");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        let mut by_name = BTreeMap::<_, Vec<_>>::new();
+        for (name, listener) in names.into_iter().zip(listeners) {
+            by_name.entry(name.into_owned()).or_default().push(listener);
+        }
+        Ok(by_name)
     }
 
     fn take(fds: &mut ListenFd, index: usize) -> io::Result<Self> {

@@ -30,3 +30,10 @@ pub(crate) fn path<'c>(request: &Request<'c>) -> &'c str {
         }
     }
 }
+
+/// Returns the prefixes of outer routers, as the request has them: the part of its path before [`path`].
+#[cfg(feature = "proxy")]
+pub(crate) fn prefix<'c>(request: &Request<'c>) -> &'c str {
+    let path = request.path();
+    &path[..path.len() - self::path(request).len()]
+}

@@ -18,6 +18,7 @@ use super::event::task_of;
 use super::gate::{GateState, StopPoint};
 use super::recorder::Recorder;
 use super::shared::Inspected;
+use crate::signal::Signal;
 use crate::task_names::Id;
 
 /// Stops a runtime, and lets it take single steps.
@@ -42,6 +43,11 @@ use crate::task_names::Id;
 /// page (`waterwheel::inspect::serve`) has one, too. If the thread is outside of the
 /// runtime (between two calls of [`poll_timeout`](crate::Runtime::poll_timeout), for example), the state is
 /// [`Stopping`](ControlState::Stopping) until the next call.
+///
+/// # Signals
+///
+/// A pause ends at a signal that asks the program to end (SIGINT, SIGQUIT or SIGTERM), if the program listens for it with
+/// [`signal`](crate::signal). So Ctrl-C works as usual. If the program does not handle the signal, the process ends.
 ///
 /// # Examples
 ///
@@ -155,6 +161,28 @@ impl Control {
     /// Lets the runtime run on.
     pub fn resume(&self) {
         self.inspected.gate.open();
+    }
+
+    /// Returns the signal that has ended the last pause, or `None` if none has.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::{Runtime, inspect, signal};
+    ///
+    /// let runtime = Runtime::builder().inspect(inspect::Options::default()).build()?;
+    /// let control = runtime.block_on(async { inspect::recorder().unwrap().control() });
+    /// let shutdown = signal::shutdown();
+    /// control.pause();
+    /// # signal_hook::low_level::raise(signal::Signal::INTERRUPT.as_raw())?;
+    /// // Elsewhere: kill -INT
+    /// let signal = runtime.block_on(shutdown)?;
+    /// assert_eq!(control.ended_by(), Some(signal));
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[must_use]
+    pub fn ended_by(&self) -> Option<Signal> {
+        self.inspected.gate.ended_by()
     }
 
     /// Returns the state of the runtime.

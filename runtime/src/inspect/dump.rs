@@ -496,8 +496,10 @@ fn shape(task: &Snapshot) -> u64 {
         reason.depth.hash(&mut hasher);
         reason.label.hash(&mut hasher);
         // Other details differ for each task, such as a descriptor. A phase is a state that many tasks share.
-        if let Subject::Phase(phase) = reason.detail {
-            phase.hash(&mut hasher);
+        match reason.detail {
+            Subject::Phase(phase) => phase.hash(&mut hasher),
+            Subject::Signals(mask) => mask.hash(&mut hasher),
+            _ => {}
         }
         address(reason.site).hash(&mut hasher);
     }
@@ -510,7 +512,11 @@ fn foreign_wakers(task: &Snapshot) -> usize {
     let keeps_clone = |reason: &&WaitNode| match &reason.detail {
         // A socket and a join keep the id of a task.
         Subject::Socket { .. } | Subject::Task(_) => is_root,
-        Subject::Named(_) | Subject::Phase(_) | Subject::Among(_) | Subject::Process(_) => false,
+        Subject::Named(_)
+        | Subject::Phase(_)
+        | Subject::Among(_)
+        | Subject::Process(_)
+        | Subject::Signals(_) => false,
         Subject::Futures(_) => reason.label == "join_next" || reason.label == "end of scope",
         Subject::None => matches!(
             reason.label,

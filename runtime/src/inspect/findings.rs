@@ -120,13 +120,18 @@ pub(super) struct Evidence<'a> {
 /// Returns all findings.
 pub(super) fn all(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
+    if evidence.is_closing {
+        long_polls(evidence, &mut findings);
+        // No task is polled any more, so each of them looks starved or lost.
+        end_of_runtime(evidence, &mut findings);
+        return findings;
+    }
     lost_wakers(evidence, &mut findings);
     storms(evidence, &mut findings);
     long_polls(evidence, &mut findings);
     starved_tasks(evidence, &mut findings);
     wait_cycles(evidence, &mut findings);
     growth(evidence, &mut findings);
-    end_of_runtime(evidence, &mut findings);
     shutdowns(evidence, &mut findings);
     findings
 }
@@ -465,11 +470,8 @@ fn grown(population: &Population, now: u64) -> Option<u64> {
     (grown * 10 >= spawned_since * 9).then_some(spawned_since)
 }
 
-/// Finds what keeps a runtime that ends.
+/// Finds what keeps a runtime, which ends.
 fn end_of_runtime(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
-    if !evidence.is_closing {
-        return;
-    }
     let names = evidence.names;
     // A queued job is dropped at the end of the runtime. Only one that runs keeps it.
     let jobs: Vec<_> = names.jobs.values().filter(|job| job.began > 0).collect();

@@ -15,7 +15,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -90,6 +90,8 @@ impl Flight {
 
     /// Writes files into this folder: `flight-<process>-<runtime>-<number>.json`, each a
     /// [trace](Trace#json) with a field `reason`. Makes the folder if it is missing.
+    ///
+    /// The process has its id within its container. So containers that share a disk need a folder each.
     ///
     /// # Examples
     ///
@@ -175,6 +177,8 @@ struct FlightRecorder {
 struct Deliveries {
     number: Mutex<usize>,
     ended: Condvar,
+    /// The number of the first file. An earlier process may have had the same id, and its files stay until their turn.
+    first_file: OnceLock<u32>,
 }
 
 /// A copy that is being delivered, until this drops.
@@ -223,13 +227,9 @@ impl Trigger for FlightRecorder {
         drop(last);
         // The copy is made here, because the ring goes on. All else is for another thread.
         let trace = Trace::newest(inspected, flight.events_max).with_reason(reason);
-        // The numbers go around, so the disk holds a bounded number of files.
-        let number = self.written.fetch_add(1, Ordering::Relaxed) % flight.files_max;
+        let count = self.written.fetch_add(1, Ordering::Relaxed);
         let flight = flight.clone();
-        let write = move || {
-            let _until_written = delivery;
-            flight.deliver(trace, number);
-        };
+        let write = move || flight.deliver(trace, count, &delivery);
         let thread = thread::Builder::new().name("ww-flight".to_owned());
         let started = thread.spawn(write);
         if let Err(error) = &started {
@@ -247,13 +247,17 @@ impl Trigger for FlightRecorder {
 }
 
 impl Flight {
-    /// Hands a copy to its target, as the file with this number.
-    fn deliver(&self, trace: Trace, number: u32) {
+    /// Passes a copy to its target. `count` is the number of the copies before it.
+    fn deliver(&self, trace: Trace, count: u32, delivery: &Delivery) {
         let folder = match &self.target {
             FlightTarget::Call(function) => return function(trace),
             FlightTarget::Folder(folder) => folder,
         };
         let (process, runtime) = (std::process::id(), trace.runtime);
+        let first_file = &delivery.0.first_file;
+        let first = *first_file.get_or_init(|| next_number(folder, [process, runtime]));
+        // The numbers go around, so the disk holds a bounded number of files.
+        let number = first.wrapping_add(count) % self.files_max;
         let file = folder.join(format!("flight-{process}-{runtime}-{number}.json"));
         let reason = Shown(trace.reason().unwrap_or_default());
         let written = fs::create_dir_all(folder)
@@ -285,35 +289,56 @@ pub(crate) fn write_file(file: &Path, text: &str) -> io::Result<()> {
         })
 }
 
-/// Removes the oldest flights, so that this process and those that have ended have at most `files_max` in the folder.
-fn remove_old_files(folder: &Path, own: u32, files_max: u32) -> io::Result<()> {
+/// Returns the number after that of the newest file of this process and runtime, or zero.
+fn next_number(folder: &Path, own: [u32; 2]) -> u32 {
+    let flights = flights_of(folder).unwrap_or_default();
+    let mut flights = flights
+        .into_iter()
+        .filter(|flight| flight.numbers[..2] == own);
+    let newest = flights.next_back();
+    newest.map_or(0, |flight| flight.numbers[2].wrapping_add(1))
+}
+
+/// A file of a flight recorder.
+struct FlightFile {
+    path: PathBuf,
+    /// The process, the runtime, and the number of the file.
+    numbers: [u32; 3],
+}
+
+/// Returns the files of all flight recorders in a folder, the oldest first.
+fn flights_of(folder: &Path) -> io::Result<Vec<FlightFile>> {
     let mut flights = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        // A file of another process that is alive is not ours to remove.
-        let is_ours =
-            |process: u32| process == own || !Path::new(&format!("/proc/{process}")).exists();
-        if process_of(&entry.file_name().to_string_lossy()).is_some_and(is_ours) {
-            flights.push((entry.metadata()?.modified()?, entry.path()));
+        if let Some(numbers) = numbers_of(&entry.file_name().to_string_lossy()) {
+            let path = entry.path();
+            flights.push((entry.metadata()?.modified()?, FlightFile { path, numbers }));
         }
     }
-    flights.sort();
+    flights.sort_by(|(one, first), (other, second)| (one, &first.path).cmp(&(other, &second.path)));
+    Ok(flights.into_iter().map(|(_, flight)| flight).collect())
+}
+
+/// Removes the oldest flights, so that this process and those that have ended have at most `files_max` in the folder.
+fn remove_old_files(folder: &Path, own: u32, files_max: u32) -> io::Result<()> {
+    let mut flights = flights_of(folder)?;
+    // A file of another process that is alive is not ours to remove.
+    let is_ours = |process: u32| process == own || !Path::new(&format!("/proc/{process}")).exists();
+    flights.retain(|flight| is_ours(flight.numbers[0]));
     let more = flights.len().saturating_sub(files_max as usize);
     // Another thread may have removed it before.
     flights
         .drain(..more)
-        .for_each(|(_, old)| _ = fs::remove_file(old));
+        .for_each(|old| _ = fs::remove_file(old.path));
     Ok(())
 }
 
-/// Reads the process from the name of a flight.
-fn process_of(name: &str) -> Option<u32> {
+/// Reads the numbers from the name of a flight.
+fn numbers_of(name: &str) -> Option<[u32; 3]> {
     let numbers = name.strip_prefix("flight-")?.strip_suffix(".json")?;
     let numbers: Result<Vec<u32>, _> = numbers.split('-').map(str::parse).collect();
-    match *numbers.ok()? {
-        [process, _, _] => Some(process),
-        _ => None,
-    }
+    numbers.ok()?.try_into().ok()
 }
 
 /// Gives a new runtime its flight recorder, and starts the thread that waits for SIGUSR1 if the settings ask for it.

@@ -11,16 +11,27 @@
 //!  step() ────────────────────► one step is granted ────────► polls one task
 //!                               stopped, before a poll ◄───── pass(): waits again
 //!  resume() ──────────────────► open ───────────────────────► runs on
+//!  a signal, such as Ctrl-C ──► open ───────────────────────► runs on
 //! ```
+//!
+//! A signal that asks the process to end opens the gate, if the program handles it. Otherwise the handler would wait for
+//! the executor, and the executor for the gate.
 //!
 //! # Invariants
 //!
 //! - Always: an open gate costs one load.
 //! - Always: the time of [`Gate::now`] stands while the executor is stopped, and never goes back.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use signal_hook::{SigId, flag, low_level};
+
+use crate::signal::{ENDING, Signal, is_handled};
+
+/// A stopped executor looks for signals this often, because a handler can notify no thread that waits for a lock.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// The step before which the executor has stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +59,49 @@ struct Inner {
     stopped: Option<StopPoint>,
     /// The number of the handles that can open the gate again.
     controls: usize,
+    /// The signals since the gate was closed. `None` while it is open.
+    signals: Option<SignalFlag>,
+    /// The signal that has ended the last stop.
+    ended_by: Option<Signal>,
+}
+
+/// The last signal that has asked the process to end, since this was made.
+#[derive(Default)]
+struct SignalFlag {
+    /// Its number, or zero.
+    number: Arc<AtomicUsize>,
+    watched: Vec<(Signal, SigId)>,
+}
+
+impl SignalFlag {
+    /// Watches the signals that the program handles. The others end the process by themselves.
+    fn watch(&mut self) {
+        for signal in ENDING {
+            if !is_handled(signal) || self.watched.iter().any(|(watched, _)| *watched == signal) {
+                continue;
+            }
+            let (raw, number) = (signal.as_raw(), self.number.clone());
+            // Without the flag, the signal waits for the end of the pause.
+            if let Ok(id) = flag::register_usize(raw, number, raw.unsigned_abs() as usize) {
+                self.watched.push((signal, id));
+            }
+        }
+    }
+
+    fn get(&self) -> Option<Signal> {
+        let number = self.number.load(Ordering::Relaxed);
+        ENDING
+            .into_iter()
+            .find(|signal| usize::try_from(signal.as_raw()) == Ok(number))
+    }
+}
+
+impl Drop for SignalFlag {
+    fn drop(&mut self) {
+        for (_, id) in self.watched.drain(..) {
+            low_level::unregister(id);
+        }
+    }
 }
 
 /// The mark of a stop that begins. Readers wait, so that none has a later time than the stop.
@@ -142,8 +196,16 @@ impl Gate {
         inner.stopped = Some(point);
         self.changed.notify_all();
         while inner.is_closed && inner.steps == 0 {
-            let woken = self.changed.wait(inner);
-            inner = woken.unwrap_or_else(PoisonError::into_inner);
+            let signals = inner.signals.get_or_insert_default();
+            // Each time, because another thread may listen for its first signal during the stop.
+            signals.watch();
+            if let Some(signal) = signals.get() {
+                self.open_locked(&mut inner);
+                inner.ended_by = Some(signal);
+                break;
+            }
+            let woken = self.changed.wait_timeout(inner, LOOK_EVERY);
+            inner = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
         // Saturating, because the wait may have ended by an opened gate, which has no steps.
         inner.steps = inner.steps.saturating_sub(1);
@@ -163,6 +225,8 @@ impl Gate {
     pub(crate) fn close(&self) {
         let mut inner = self.lock();
         inner.is_closed = true;
+        inner.ended_by = None;
+        inner.signals.get_or_insert_default().watch();
         self.is_closed.store(true, Ordering::Relaxed);
         self.changed.notify_all();
     }
@@ -175,6 +239,7 @@ impl Gate {
     fn open_locked(&self, inner: &mut Inner) {
         inner.is_closed = false;
         inner.steps = 0;
+        inner.signals = None;
         self.is_closed.store(false, Ordering::Relaxed);
         self.changed.notify_all();
     }
@@ -203,6 +268,11 @@ impl Gate {
             self.changed.notify_all();
         }
         stands
+    }
+
+    /// Returns the signal that has ended the last stop.
+    pub(crate) fn ended_by(&self) -> Option<Signal> {
+        self.lock().ended_by
     }
 
     pub(crate) fn state(&self) -> GateState {

@@ -17,13 +17,21 @@ impl fmt::Display for JsonText<'_> {
                 '\\' => f.write_str("\\\\")?,
                 // The page has its trace inside a script element, which this would end.
                 '<' => f.write_str("\\u003c")?,
-                control if control < ' ' => write!(f, "\\u{:04x}", u32::from(control))?,
-                '\u{2028}' | '\u{2029}' => write!(f, "\\u{:04x}", u32::from(letter))?,
+                // All of them are in the first 65,536 letters, so each is one escape.
+                letter if acts(letter) => write!(f, "\\u{:04x}", u32::from(letter))?,
                 other => f.write_char(other)?,
             }
         }
         f.write_char('"')
     }
+}
+
+/// Returns true if a letter acts on the terminal or on the page that shows it. A name or a path may come from a client.
+/// An escape sequence would act on the terminal, a line feed would begin a line of its own, and a mark of direction would
+/// turn the rest of the line around.
+fn acts(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A text of the user within a text for a terminal or a log: on one line, and not longer than a line should be.
@@ -33,12 +41,6 @@ impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         /// A name may be a whole document.
         const LETTERS_MAX: usize = 200;
-        // A name or a path may come from a client. An escape sequence would act on the terminal, a line feed would
-        // begin a line of its own, and a mark of direction would turn the rest of the line around.
-        let acts = |letter: char| {
-            letter.is_control()
-                || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        };
         let mut letters = self.0.chars();
         for letter in letters.by_ref().take(LETTERS_MAX) {
             if acts(letter) {
@@ -93,6 +95,9 @@ mod tests {
             ("tab\tnul\0", r#""tab\u0009nul\u0000""#),
             ("</script>", r#""\u003c/script>""#),
             ("ü\u{2028}", "\"ü\\u2028\""),
+            // A terminal takes U+009B for the begin of an escape sequence.
+            ("\u{7f}\u{9b}2J", r#""\u007f\u009b2J""#),
+            ("a\u{202e}b\u{2066}", r#""a\u202eb\u2066""#),
         ];
         for (text, expected) in rows {
             assert_eq!(JsonText(text).to_string(), expected);

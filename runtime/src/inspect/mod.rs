@@ -42,9 +42,9 @@
 //!
 //! A build without the feature `inspect` has no code of this module. With the feature, a runtime that neither records
 //! nor explains spends a load and a branch at each point. `benches/costs --inspect` counts the instructions of a server
-//! for a plaintext request: 1,497 instead of 1,477 alone, and 549 instead of 547 for each of sixteen in one write.
-//! `benches/micro/check --inspect` counts them without sockets (1 % more for a request), for a wake and its poll (3 %),
-//! and for a spawn and its join (6 %).
+//! for a plaintext request: 1,484 instead of 1,478 alone, and 548 instead of 547 for each of sixteen in one write.
+//! `benches/micro/check --inspect` counts them without sockets: 0.4 % more for a request, 2 % for a connection with one
+//! request, 4 % for a wake and its poll, and 6 % for a spawn and its join.
 //!
 //! `cargo bench --bench inspect` measures a runtime that records. Writing an event takes 20 to 30 ns. The reasons of
 //! `explain` take 40 to 75 ns more for each event, because each poll takes two locks, which no other thread holds but
@@ -78,7 +78,7 @@ pub use event::{CancelCause, Event, EventKind, SyscallOp, SyscallResult, TaskOut
 pub use explain::{Dumper, Explain, dump, dumper};
 pub use findings::Finding;
 pub use flight::Flight;
-pub use named::{Named, NamedPart, named, poll_named};
+pub use named::{Named, NamedPart, named, poll_in_phase, poll_named, records_parts};
 pub use options::Options;
 pub use player::{PLAYER, player};
 pub use recorder::{Events, Recorder, cancelled, recorder, recorders, trigger};

@@ -77,13 +77,55 @@ pub fn poll_named<'a, T>(
     nodes::enter(cx, Origin::unknown(name), detail, poll)
 }
 
-/// A part of a task that is polled now, for a future that cannot use [`named()`] or [`poll_named()`]: one whose subject is
-/// known after the poll, or whose poll is on a hot path.
+/// Polls a part of a task under a name, with a phase that is known after the poll: for example `idle`. `phase` is called
+/// in an inspected runtime, and returns `None` if the part is over. Tasks in different phases are different groups of a
+/// dump.
 ///
-/// Enter it before the poll, and leave it with the result. Its drop leaves it like a future that is ready, so a panic
-/// may pass. Parts are left in the opposite order of their entries.
+/// # Examples
 ///
-/// Outside an inspected runtime it is one check at the entry and one at the end.
+/// ```
+/// use std::future::poll_fn;
+/// use std::task::Poll;
+/// use waterwheel::runtime::{block_on, inspect};
+///
+/// let mut left = 3;
+/// block_on(poll_fn(|cx| {
+///     let phase = || Some("counting");
+///     inspect::poll_in_phase("countdown", cx, phase, |cx| {
+///         left -= 1;
+///         if left == 0 {
+///             return Poll::Ready(());
+///         }
+///         cx.waker().wake_by_ref();
+///         Poll::Pending
+///     })
+/// }));
+/// ```
+pub fn poll_in_phase<'a, T>(
+    name: &'static str,
+    cx: &mut Context<'a>,
+    phase: impl FnOnce() -> Option<&'static str>,
+    poll: impl FnOnce(&mut Context<'a>) -> Poll<T>,
+) -> Poll<T> {
+    let entered = EnteredReason::begin(cx, Origin::unknown(name), Detail::none);
+    let poll = poll(cx);
+    if poll.is_pending()
+        && records_parts()
+        && let Some(phase) = phase()
+    {
+        entered.leave_described(|| Detail::phase(phase));
+    }
+    poll
+}
+
+/// A part of a task that is polled now, for a future whose poll is on a hot path. All others use [`named()`] or
+/// [`poll_named()`].
+///
+/// Enter it before the poll, and call [`waits`](Self::waits) if the poll has returned `Pending`. A part that is over
+/// needs no call: it ends with the part around it, and when a part of the same name is entered in its place. So a part
+/// must not have one of its own name directly inside.
+///
+/// Outside an inspected runtime it is one check at the entry and one in `waits`.
 ///
 /// # Examples
 ///
@@ -97,18 +139,18 @@ pub fn poll_named<'a, T>(
 ///     let part = NamedPart::enter("countdown", String::new, cx);
 ///     left -= 1;
 ///     if left == 0 {
-///         part.leave(false);
 ///         return Poll::Ready(());
 ///     }
 ///     cx.waker().wake_by_ref();
-///     part.leave_in_phase(|| if left > 1 { "early" } else { "late" });
+///     part.waits();
 ///     Poll::Pending
 /// }));
 /// assert_eq!(left, 0);
 /// ```
 #[derive(Debug)]
-#[must_use = "a part is left when it is dropped"]
-pub struct NamedPart(EnteredReason);
+pub struct NamedPart {
+    name: &'static str,
+}
 
 impl NamedPart {
     /// Enters a part. `detail` is called only in an inspected runtime. It may be empty.
@@ -123,31 +165,58 @@ impl NamedPart {
             let text = detail();
             Detail::named((!text.is_empty()).then(|| text.into()).as_ref())
         };
-        Self(EnteredReason::begin(cx, Origin::unknown(name), detail))
+        nodes::enter_part(cx, name, detail);
+        Self { name }
     }
 
-    /// Leaves the part. `is_pending` is true if it has to wait, and then a dump shows it.
-    ///
-    /// # Examples
-    ///
-    /// See [`NamedPart`].
-    // Call it once in each arm of a match on the result: then the compiler sees a constant, and the result stays in
-    // registers. // LOG S6
-    #[inline]
-    pub fn leave(self, is_pending: bool) {
-        self.0.leave(is_pending);
-    }
-
-    /// Leaves a part that has to wait, in a phase that is known after the poll. `phase` is called only in an inspected
-    /// runtime. Tasks in different phases are different groups of a dump.
+    /// Leaves the part, because it has to wait. A dump shows it.
     ///
     /// # Examples
     ///
     /// See [`NamedPart`].
     #[inline]
-    pub fn leave_in_phase(self, phase: impl FnOnce() -> &'static str) {
-        self.0.leave_described(|| Detail::phase(phase()));
+    pub fn waits(self) {
+        nodes::part_waits(self.name);
     }
+
+    /// Removes the last part with this name beside the present code, and all inside. It was left as one that waits, and
+    /// does not wait after all.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::poll_fn;
+    /// use std::task::Poll;
+    /// use waterwheel::runtime::{block_on, inspect::NamedPart};
+    ///
+    /// block_on(poll_fn(|cx| {
+    ///     NamedPart::enter("first try", String::new, cx).waits();
+    ///     NamedPart::take_back("first try");
+    ///     Poll::Ready(())
+    /// }));
+    /// ```
+    #[inline]
+    pub fn take_back(name: &'static str) {
+        nodes::take_back(name);
+    }
+}
+
+/// Returns true during a poll whose parts are recorded: that of a task of an inspected runtime.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::{Runtime, inspect};
+///
+/// let runtime = Runtime::builder().explain(inspect::Explain::default()).build()?;
+/// assert!(runtime.block_on(async { inspect::records_parts() }));
+/// assert!(!inspect::records_parts());
+/// # std::io::Result::Ok(())
+/// ```
+#[inline]
+#[must_use]
+pub fn records_parts() -> bool {
+    nodes::are_recorded()
 }
 
 pin_project! {

@@ -14,6 +14,7 @@ use super::json::Shown;
 use crate::board::{HolderMark, SocketEnd, Subject, Tracked, TrackedJob, WaitNode};
 use crate::instant::Instant;
 use crate::local_queue::{RuntimeId, TaskId};
+use crate::signal::signals_of;
 
 /// A group and a finding have at most this many ids.
 pub(super) const IDS_MAX: usize = 10;
@@ -295,6 +296,10 @@ impl TreeNames<'_> {
                 None => "has ended".to_owned(),
             },
             Subject::Process(id) => format!("process {id}"),
+            Subject::Signals(mask) => {
+                let names: Vec<_> = signals_of(*mask).map(|signal| signal.to_string()).collect();
+                names.join(", ")
+            }
         }
     }
 

@@ -26,10 +26,10 @@
 //! | state | place | set when | cleared when | read by |
 //! |---|---|---|---|---|
 //! | `guess` | socket | made: `UNTRIED`, or empty by `new_unready`; a peek sees bytes | short transfer, `WouldBlock`: that direction; registered: all | `must_wait` of an unregistered socket |
-//! | `known` | socket | registered: `guess` moves here; the socket asks: the news is added; a peek sees bytes | short transfer: `READABLE` or `WRITABLE`; `WouldBlock`: all flags of the direction; registered by `poll_event`: all | `must_wait`, `waits_already` |
+//! | `known` | socket | registered: `guess` moves here; the socket asks: the news is added; a peek sees bytes | short transfer: `READABLE` or `WRITABLE`; `WouldBlock`: all flags of the direction; registered by `poll_event`: all | `must_wait`, `waits_already`, `waits_unseen` |
 //! | `news` | source | an event comes | the socket asks: all | `ask_as`, `ask`, `take_news` |
 //! | `reader` | source | a task calls `ask_as`, also if the answer is `Ready` | an event makes reading ready; the task has ended and another one asks; the socket closes | `deliver` |
-//! | `asked` | thread | `ask_as` has made this task the reader | the next poll begins; a socket registers | `waits_already` |
+//! | `asked` | thread | `ask_as` has made this task the reader | the next poll begins; a socket registers | `waits_already`, `waits_unseen` |
 //!
 //! An event changes only `news` and `reader`. `known` changes when the woken task asks.
 //!
@@ -67,6 +67,7 @@ use crate::executor::Executor;
 use crate::local_queue::{self, RuntimeId, TaskId};
 use crate::nodes;
 use crate::panics;
+use crate::points;
 use crate::reactor::{Answer, SourceId, Wanted};
 use crate::source::{Direction, Interest, Known, Readiness, SocketWaiter, Source, WaiterKey};
 
@@ -133,7 +134,7 @@ impl<S> Registration<S> {
     pub(super) fn ensure_without_guess(&self, io: &impl AsFd) -> io::Result<()> {
         if self.ensure(io)? {
             // No operation follows that would prove the guess wrong. Registering reports the readiness that exists.
-            self.known.set(Readiness::default());
+            self.known.set(points::if_watched(Readiness::WATCHED));
         }
         Ok(())
     }
@@ -156,7 +157,8 @@ impl<S> Registration<S> {
                 Ok(source) => {
                     self.source.store(source.as_raw(), Relaxed);
                     // A guess stays good: a wrong one costs a call that returns `WouldBlock`.
-                    self.known.set(self.guess.get());
+                    let watched = points::if_watched(Readiness::WATCHED);
+                    self.known.set(self.guess.get().and(watched));
                     self.guess.set(Readiness::default());
                 }
                 Err(_) => self.runtime.store(NO_RUNTIME, Relaxed),
@@ -203,14 +205,23 @@ impl<S> Registration<S> {
 
     /// Returns true if the task has asked in this poll and has read everything. Then there is no news, because
     /// events are delivered only between polls, and the next event wakes the task.
-    #[inline]
     pub(super) fn waits_already(&self, waker: &Waker) -> bool {
+        self.has_asked(waker) && !self.known.get().satisfies(Interest::Read)
+    }
+
+    /// The same, outside a runtime that is watched: then the wait needs no report, and the check is inlined.
+    #[inline]
+    pub(super) fn waits_unseen(&self, waker: &Waker) -> bool {
+        self.has_asked(waker) && self.known.get().waits_unseen()
+    }
+
+    #[inline]
+    fn has_asked(&self, waker: &Waker) -> bool {
         // By numbers, so that it is two comparisons. No runtime has the number zero. // LOG R5
         let asked = current_task::asked();
         asked.map_or(0, |asked| asked.runtime.number()) == self.runtime.load(Relaxed)
             && asked.is_some_and(|asked| asked.source.as_raw() == self.source.load(Relaxed))
             && current_task::task(waker).is_some()
-            && !self.known.get().satisfies(Interest::Read)
     }
 
     /// Asks the reactor for a task that wants to read. Returns true if the task must wait.
@@ -411,6 +422,7 @@ impl<'a, S> WaiterPlace<'a, S> {
         }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "the form of `At`")]
     pub(super) fn at(&mut self) -> At<'_> {
         Some(&mut self.key)
     }

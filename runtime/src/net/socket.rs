@@ -12,7 +12,7 @@
 //!
 //! # The order of a read
 //!
-//! 1. If the task has asked this socket in this poll and `known` is not ready, it waits (`waits_already`).
+//! 1. If the task has asked this socket in this poll and `known` is not ready, it waits (`waits_unseen`).
 //! 2. If `known` is ready, the read is tried.
 //! 3. If the socket is unregistered and `guess` is ready, the read is tried. If `guess` is not ready, the
 //!    socket registers, and step 4 follows without a try.
@@ -181,16 +181,10 @@ impl<S: AsFd> Socket<S> {
         mut operation: impl FnMut(&S) -> io::Result<(T, Edge)>,
     ) -> Poll<io::Result<T>> {
         std::task::ready!(budget::poll_spend(cx, cost));
-        let mut was_tried = false;
         loop {
             let place = at.as_deref_mut();
             if self.registration.must_wait(&self.io, interest, place, cx)? {
-                return nodes::waits_for_socket(
-                    cx,
-                    || label_of::<S>(interest),
-                    &self.io,
-                    was_tried,
-                );
+                return nodes::waits_for_socket(cx, || label_of::<S>(interest), &self.io);
             }
             match operation(&self.io) {
                 Ok((value, edge)) => {
@@ -207,7 +201,7 @@ impl<S: AsFd> Socket<S> {
                     if !self.registration.block(interest.direction()) {
                         self.registration.misplaced();
                     }
-                    was_tried = true;
+                    nodes::tried(&self.io);
                 }
                 // A signal has interrupted the call before it had an effect (`signal(7)`), so it is repeated.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -226,7 +220,7 @@ impl<S: AsFd> Socket<S> {
         operation: impl FnMut(&S) -> io::Result<(usize, Edge)>,
     ) -> Poll<io::Result<usize>> {
         // Two ways, so that the result of the usual one stays in registers. // LOG S6
-        if points::is_on() {
+        if points::is_watched() {
             return self.poll_reported(cx, direction, operation);
         }
         self.poll_bytes(cx, direction, operation)
@@ -239,6 +233,11 @@ impl<S: AsFd> Socket<S> {
         direction: Direction,
         mut operation: impl FnMut(&S) -> io::Result<(usize, Edge)>,
     ) -> Poll<io::Result<usize>> {
+        // The early end of `poll_read`, with its report.
+        if direction == Direction::Read && self.registration.waits_already(cx.waker()) {
+            nodes::tried(&self.io);
+            return nodes::waits_for_socket(cx, || label_of::<S>(Interest::Read), &self.io);
+        }
         self.poll_bytes(cx, direction, |io| reported(direction, io, operation(io)))
     }
 
@@ -343,7 +342,7 @@ impl<S: AsFd> Socket<S> {
         std::task::ready!(budget::poll_spend(cx, 1));
         self.registration.ensure_without_guess(&self.io)?;
         if self.registration.must_wait(&self.io, interest, at, cx)? {
-            return nodes::waits_for_socket(cx, || label_of::<S>(interest), &self.io, false);
+            return nodes::waits_for_socket(cx, || label_of::<S>(interest), &self.io);
         }
         Poll::Ready(Ok(()))
     }
@@ -426,8 +425,8 @@ impl<S: Receive> Socket<S> {
     ) -> Poll<io::Result<usize>> {
         // A task usually reads again after a short read. This check ends that read before the budget and before
         // any call. // LOG R5
-        if self.registration.waits_already(cx.waker()) {
-            return nodes::waits_for_socket(cx, || label_of::<S>(Interest::Read), &self.io, true);
+        if self.registration.waits_unseen(cx.waker()) {
+            return Poll::Pending;
         }
         self.read_or_wait(cx, buffer)
     }

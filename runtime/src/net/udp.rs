@@ -10,6 +10,7 @@ use super::datagram::{Datagram, DatagramSocket};
 use super::destination::Destination;
 use super::listener::sealed::Sealed;
 use crate::budget;
+use crate::nodes;
 
 /// A UDP socket.
 ///
@@ -100,7 +101,10 @@ impl UdpSocket {
         poll_fn(|cx| budget::poll_spend(cx, 1)).await;
         let addresses = to.addresses().await?;
         // The call only looks for a route, so it does not block.
-        self.io().connect(&*addresses)
+        self.io().connect(&*addresses)?;
+        // A dump shows the peer from now on.
+        nodes::registered(self.io());
+        Ok(())
     }
 
     /// Sends a datagram to an address. Returns its length.

@@ -105,23 +105,23 @@ fn start(faults: &[&str]) -> (Owned, SocketAddr, String) {
     let mut process = Owned(
         command
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap(),
     );
-    let mut lines = BufReader::new(process.0.stdout.take().unwrap()).lines();
-    let mut after = |words: &str| {
-        let line = lines.next().unwrap().unwrap();
-        line.split_once(words)
-            .unwrap_or_else(|| panic!("{line}"))
-            .1
-            .to_owned()
-    };
-    let server = after("listening on http://").parse().unwrap();
-    let url = after("watch it run: ");
+    let server = after(process.0.stdout.take().unwrap(), "listening on http://");
+    let url = after(process.0.stderr.take().unwrap(), "watch it run: ");
+    (process, server.parse().unwrap(), url)
+}
+
+/// Returns the rest of the first line, behind these words.
+fn after(output: impl Read + Send + 'static, words: &str) -> String {
+    let mut lines = BufReader::new(output).lines();
+    let line = lines.next().unwrap().unwrap();
+    let (_, rest) = line.split_once(words).unwrap_or_else(|| panic!("{line}"));
     // The example may print more while the test runs.
     thread::spawn(move || lines.for_each(drop));
-    (process, server, url)
+    rest.to_owned()
 }
 
 /// A client with one connection.
@@ -296,6 +296,80 @@ fn a_shutdown_that_hangs_names_the_task_that_keeps_it_waiting() {
 }
 
 #[test]
+fn ctrl_c_ends_a_pause_and_a_second_one_ends_the_program() {
+    let Some(mut scene) = Scene::open("inspect-signal", &["endless-request"], "turn") else {
+        return;
+    };
+    scene.pause();
+    let stands = scene.text("document.getElementById('stopped').textContent");
+    assert!(stands.contains("Ctrl-C ends the pause"), "{stands}");
+    let pid = Pid::from_child(&scene.program.0);
+    kill_process(pid, Signal::INT).unwrap();
+    scene.wait_for(
+        "document.getElementById('status').textContent === 'live: SIGINT has ended the pause'
+            && document.getElementById('stopped').hidden",
+    );
+    // The shutdown waits for the request, and its steps can be shown as well.
+    scene.pause();
+    kill_process(pid, Signal::INT).unwrap();
+    let start = Instant::now();
+    while scene.program.0.try_wait().unwrap().is_none() {
+        assert!(start.elapsed() < DEADLINE);
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The keys of the ARIA Authoring Practices, "Tabs Pattern".
+#[test]
+fn the_arrows_home_and_end_move_through_the_tabs() {
+    let Some(mut scene) = Scene::open("inspect-tabs", &[], "turn") else {
+        return;
+    };
+    let roles = "[...document.querySelectorAll('[role=tab]')].every(tab => {
+        const panel = document.getElementById(tab.getAttribute('aria-controls'));
+        return panel.role === 'tabpanel' && panel.getAttribute('aria-labelledby') === tab.id })";
+    assert_eq!(scene.value(roles), true);
+    scene.value("document.querySelector('[role=tab]').focus(); ui.go(5)");
+    let key = |scene: &mut Scene, key: &str| {
+        scene.value(&format!(
+            "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {{ key: '{key}', bubbles: true, cancelable: true }}))"
+        ));
+        // The selected tab has the focus, and is the only one that the Tab key finds.
+        scene.text(
+            "JSON.stringify([document.activeElement.dataset.view, ui.view,
+                [...document.querySelectorAll('[role=tab]')].filter(tab => tab.tabIndex === 0 || tab.ariaSelected === 'true').map(tab => tab.dataset.view).join(), ui.recording.cursor])",
+        )
+    };
+    for (name, view) in [
+        ("ArrowRight", "lanes"),
+        ("ArrowRight", "reasons"),
+        ("ArrowLeft", "lanes"),
+        ("ArrowLeft", "turn"),
+        ("ArrowLeft", "numbers"),
+        ("ArrowRight", "turn"),
+        ("End", "numbers"),
+        ("Home", "turn"),
+    ] {
+        let found = key(&mut scene, name);
+        assert_eq!(
+            found,
+            format!("[\"{view}\",\"{view}\",\"{view}\",5]"),
+            "{name}"
+        );
+    }
+    // After a click, the arrows move through the record as everywhere else.
+    let Scene { browser, tab, .. } = &mut scene;
+    browser.press(tab, "[data-view=lanes]", Duration::ZERO);
+    scene.wait_for("ui.view === 'lanes'");
+    scene.value("document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowRight', bubbles: true }))");
+    assert_eq!(
+        scene.text("[ui.view, ui.recording.cursor].join()"),
+        "lanes,6"
+    );
+    scene.finish();
+}
+
+#[test]
 fn all_views_fit_all_screens_in_light_and_dark() {
     let Some(mut scene) = Scene::open("inspect-views", &[], "turn") else {
         return;
@@ -420,6 +494,31 @@ fn each_duration_has_a_bar_between_its_marks() {
     })()";
     // From 1 µs to 3.16 µs is one bar, so that of 5 µs begins one bar after the mark.
     assert_eq!(scene.count(mark), 1);
+    scene.finish();
+}
+
+#[test]
+fn the_page_forgets_the_names_of_tasks_that_have_ended_before_its_record() {
+    let Some(mut scene) = Scene::open("inspect-names", &[], "turn") else {
+        return;
+    };
+    scene.wait_for(
+        "[...ui.recording.tasks.keys()].some(task => ui.recording.name(task) === 'reaper')",
+    );
+    // 150,000 tasks, each with two events, in deltas as a busy server sends them.
+    let names = "(() => {
+        const recording = new Recording({ tasks: [], events: [], now_ns: 0 });
+        for (let first = 0; first < 300000; first += 5000) {
+            const events = [...Array(5000).keys()].map(at => ({
+                seq: first + at, at: first + at, kind: at % 2 ? 'end' : 'spawn', outcome: 'value',
+                task: `1.${(first + at) >> 1}.1`, parent: 'root' }));
+            recording.add({ events, now_ns: first + 5000 });
+            recording.seek(recording.length);
+        }
+        return recording.names.size;
+    })()";
+    let names = scene.count(names);
+    assert!((50_000..80_000).contains(&names), "{names}");
     scene.finish();
 }
 

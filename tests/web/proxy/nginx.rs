@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use waterwheel::http::web::client_address::Networks;
 use waterwheel::http::web::proxy::{ClientFields, ReverseProxy};
+use waterwheel::http::web::routes::Router;
 use waterwheel::http::{Request, Server, StatusCode, shared};
 
 use super::builder;
@@ -19,6 +20,7 @@ use crate::support::server::{Client, DEADLINE, TestServer};
 
 struct Nginx {
     address: SocketAddr,
+    folder: PathBuf,
     _process: Owned,
     _reserved: OwnedFd,
 }
@@ -41,6 +43,7 @@ fn start(name: &str, upstream: SocketAddr) -> Option<Nginx> {
     wait_until_it_listens(&mut process, address);
     Some(Nginx {
         address,
+        folder,
         _process: process,
         _reserved: reserved,
     })
@@ -132,6 +135,33 @@ fn nginx_behind_the_proxy_is_answered_for_as_nginx_itself() {
 }
 
 /// nginx closes an idle connection after a second. No request is lost in that.
+/// It writes the Host that it has seen, with its own port (`port_in_redirect`).
+#[test]
+fn a_redirect_of_nginx_leads_to_the_proxy() {
+    let unused = "127.0.0.1:1".parse().unwrap();
+    let Some(nginx) = start("redirect", unused) else {
+        return;
+    };
+    fs::create_dir_all(nginx.folder.join("served/inner")).unwrap();
+    let url = format!("http://{}", nginx.address);
+    let server = TestServer::start_plain(builder(), move || {
+        let below = Router::new().nest("/shop", ReverseProxy::to(&url).replace_host());
+        shared(below.any("/{*rest}", ReverseProxy::to(&url)))
+    });
+    for (target, host, expected) in [
+        ("/inner", "mill.example", "/inner/"),
+        ("/inner", "mill.example:8443", "/inner/"),
+        ("/shop/inner", "mill.example", "/shop/inner/"),
+    ] {
+        let request = format!("GET {target} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        let answer = ask(server.address, &request);
+        let line = answer
+            .lines()
+            .find_map(|line| line.strip_prefix("location: "));
+        assert_eq!(line, Some(expected), "{answer}");
+    }
+}
+
 #[test]
 fn requests_around_the_keep_alive_time_of_nginx_are_all_answered() {
     let unused = "127.0.0.1:1".parse().unwrap();

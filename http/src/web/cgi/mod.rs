@@ -104,6 +104,7 @@ use crate::error::{Refusal, Result};
 use crate::exchange::body::Body;
 use crate::exchange::handler::{Handler, Responded};
 use crate::exchange::request::Request;
+use crate::shared::reasons;
 use crate::web::gateway::{self, Watch};
 
 use answer_head::CgiHead;
@@ -306,11 +307,11 @@ impl Cgi {
         if answered.is_ok() && !program.has_ended() {
             // It has closed its output, so its answer is whole. The place is taken until it ends.
             let limit = self.time_limit;
-            spawn(async move {
+            let ended = async move {
                 let _place = place;
                 drop(timeout(limit, program.ended()).await);
-            })
-            .detach();
+            };
+            spawn(reasons::named("end of program", ended)).detach();
         }
         answered
     }

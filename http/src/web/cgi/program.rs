@@ -15,6 +15,7 @@ use waterwheel_runtime::{race, spawn};
 
 use super::ProgramInput;
 use crate::error::Result;
+use crate::shared::reasons;
 use crate::web::gateway::Watch;
 
 /// A program that runs. Dropping it kills its process group.
@@ -43,7 +44,7 @@ impl Program {
         let mut child = command.spawn()?;
         if let Some(stderr) = child.stderr.take() {
             // A task of its own, because a program may close its output and go on.
-            spawn(log_lines(stderr)).detach();
+            spawn(reasons::named("errors of program", log_lines(stderr))).detach();
         }
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let output = ProgramOutput::new(stdout.ok_or(io::ErrorKind::BrokenPipe)?);

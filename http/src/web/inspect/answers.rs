@@ -9,7 +9,7 @@
 //! | `GET /trace?seconds=5&format=json` | the recording as a download; `format`: `json`, `perfetto` or `html` |
 //! | `POST /control` | `pause`, `step` (poll one task) or `resume` in the body; the answer is the new state |
 //!
-//! Each request has the query parameter `token`.
+//! Each request has the query parameter `token`. HEAD is answered like GET, without the body.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -78,21 +78,22 @@ impl PageAnswers {
         if let Some(refusal) = self.token.refusal(claim) {
             return send(request, StatusCode::FORBIDDEN, "text/plain", refusal).await;
         }
-        match (request.method(), request.path()) {
-            (&Method::GET, "/") => page(request).await,
-            (&Method::GET, "/trace.json") => self.trace(request).await,
-            (&Method::GET, "/dump.json") => json(request, self.recorder.dump().to_json()).await,
-            (&Method::GET, "/events") => self.follow(request).await,
-            (&Method::GET, "/trace") => self.download(request).await,
-            (&Method::POST, "/control") => self.control(request).await,
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        let is_command = *request.method() == Method::POST;
+        match request.path() {
+            "/" if is_read => page(request).await,
+            "/trace.json" if is_read => self.trace(request).await,
+            "/dump.json" if is_read => json(request, self.recorder.dump().to_json()).await,
+            "/events" if is_read => self.follow(request).await,
+            "/trace" if is_read => self.download(request).await,
+            "/control" if is_command => self.control(request).await,
+            "/control" => refuse_method(request, "POST").await,
+            "/" | "/trace.json" | "/dump.json" | "/events" | "/trace" => {
+                refuse_method(request, "GET, HEAD").await
+            }
             _ => {
-                send(
-                    request,
-                    StatusCode::NOT_FOUND,
-                    "text/plain",
-                    "there is no such page\n",
-                )
-                .await
+                let text = "there is no such page\n";
+                send(request, StatusCode::NOT_FOUND, "text/plain", text).await
             }
         }
     }
@@ -106,6 +107,9 @@ impl PageAnswers {
 
     /// Sends what happens, until the browser leaves.
     async fn follow(self: &Rc<Self>, request: Request<'_>) -> Result<Responded> {
+        if *request.method() == Method::HEAD {
+            return Events::start(request).await?.finish().await;
+        }
         let from = last_event_id(&request).or_else(|| parameter(&request, "from"));
         let from = from.and_then(|from| from.parse().ok());
         let mut deltas = Deltas::new(self.recorder.clone(), from.unwrap_or_default());
@@ -181,7 +185,7 @@ impl PageAnswers {
                 return send(request, StatusCode::BAD_REQUEST, "text/plain", text).await;
             }
         }
-        json(request, format!("{{{}}}", state(control.state()))).await
+        json(request, format!("{{{}}}", state(control))).await
     }
 }
 
@@ -246,6 +250,12 @@ async fn page(request: Request<'_>) -> Result<Responded> {
     request.add_header("content-security-policy", policy)?;
     let html = PLAYER.replace(NONCE, &nonce);
     send(request, StatusCode::OK, "text/html; charset=utf-8", html).await
+}
+
+async fn refuse_method(request: Request<'_>, allowed: &'static str) -> Result<Responded> {
+    request.add_header("allow", allowed)?;
+    let text = "method not allowed\n";
+    send(request, StatusCode::METHOD_NOT_ALLOWED, "text/plain", text).await
 }
 
 async fn json(request: Request<'_>, text: String) -> Result<Responded> {

@@ -10,7 +10,7 @@
 //!
 //! - Always: a delta has at most [`EVENTS_MAX`] events of the ring, and the browser has at most one delta to read.
 
-use waterwheel_runtime::inspect::{ControlState, Recorder};
+use waterwheel_runtime::inspect::{Control, ControlState, Recorder};
 
 /// The events of one delta. Ten deltas come in a second.
 const EVENTS_MAX: u64 = 3000;
@@ -51,7 +51,7 @@ impl Deltas {
         let gap = from - self.from.min(from) + overwritten;
         self.missed += gap;
         self.from = until;
-        let (state, missed) = (state(self.recorder.control().state()), self.missed);
+        let (state, missed) = (state(&self.recorder.control()), self.missed);
         let trace = trace.to_json();
         let json = format!(
             r#"{{{state},"until":{until},"gap":{gap},"missed":{missed},"lost":{lost},"trace":{trace}}}"#
@@ -60,11 +60,15 @@ impl Deltas {
     }
 }
 
-/// Returns the state of the program as fields of a JSON object: the state, and the task that is polled next.
-pub(super) fn state(state: ControlState) -> String {
+/// Returns the state of the program as fields of a JSON object: the state, and the task that is polled next, or the
+/// signal that has ended the last pause.
+pub(super) fn state(control: &Control) -> String {
     let paused = |next: &dyn std::fmt::Display| format!(r#""state":"paused","next":"{next}""#);
-    match state {
-        ControlState::Running => r#""state":"running""#.to_owned(),
+    match control.state() {
+        ControlState::Running => match control.ended_by() {
+            Some(signal) => format!(r#""state":"running","ended_by":"{signal}""#),
+            None => r#""state":"running""#.to_owned(),
+        },
         ControlState::BeforeWait => paused(&"wait"),
         ControlState::BeforePoll(task) if task.is_root() => paused(&"root"),
         ControlState::BeforePoll(task) => paused(&task),

@@ -38,13 +38,37 @@
 //! | Via | `1.1 waterwheel` is appended; see [`via`](ReverseProxy::via) | also |
 //! | Forwarded, X-Forwarded-*, X-Real-IP, also with `_` for `-` | removed, or kept if the peer is [trusted](ReverseProxy::trust). After that, those of [`client_fields`](ReverseProxy::client_fields) are set | stay |
 //! | Max-Forwards, with OPTIONS | counted down; 204 at 0 | |
+//! | Location, Content-Location, Refresh, Set-Cookie | | see [below](#places-in-answers) |
 //!
 //! # Paths
 //!
 //! Below a prefix ([`nest`](crate::web::routes::Router::nest)), the server sees the path without the prefix: in the
 //! example above, `/api/sacks` becomes `/sacks`. To keep it, write it into the URL, too
-//! (`ReverseProxy::to("http://127.0.0.1:9000/api")`). Location and Set-Cookie of the answers stay as they are. So a
-//! server that redirects to `/login`, or sets a cookie with a path, needs to know its prefix.
+//! (`ReverseProxy::to("http://127.0.0.1:9000/api")`).
+//!
+//! # Places in answers
+//!
+//! A server that does not know its public address names its own one in redirects. The table has the answers of a server
+//! at `http://10.0.0.1:9000/v2` that clients reach at `/api`:
+//!
+//! | field of the server | by default | with [`map_paths`](ReverseProxy::map_paths) | with [`keep_locations`](ReverseProxy::keep_locations) |
+//! |---|---|---|---|
+//! | `Location: http://10.0.0.1:9000/v2/login` | `/api/login` | `/api/login` | stays |
+//! | `Location: http://PUBLIC:9000/v2/login`, if Host is `PUBLIC`, as nginx writes it | `/api/login` | `/api/login` | stays |
+//! | `Location: http://10.0.0.1:9000/other`, which no client reaches | stays | stays | stays |
+//! | `Location: /v2/login` | stays | `/api/login` | stays |
+//! | `Location: https://PUBLIC/v2/login`, if Host is `PUBLIC` | stays | `https://PUBLIC/api/login` | stays |
+//! | `Location: login`, or a URL of another host | stays | stays | stays |
+//! | `Set-Cookie: a=b; Path=/v2/cart`, or `Path=/` | stays | `Path=/api/cart`, or `Path=/api` | stays |
+//!
+//! Content-Location and the URL in Refresh are mapped as Location. A URL is the server's own if it has the server's host
+//! and port. The scheme is not compared, because a server that is told of its client's https may write that. Only a URL of
+//! https from a server of http, both without a port, stays: it may lead to another server. A cookie whose name begins
+//! with `__Host-` keeps its Path, because browsers require `/` of it. The domain of a cookie changes by
+//! [`replace_cookie_domain`](ReverseProxy::replace_cookie_domain) only.
+//!
+//! These are the `proxy_redirect`, `proxy_cookie_path` and `proxy_cookie_domain` of nginx. Links in bodies stay as they
+//! are, so a server with pages should know its prefix.
 //!
 //! # Failures
 //!
@@ -74,15 +98,14 @@
 mod fields;
 mod link;
 mod pass;
+mod places;
 mod upstreams;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
 use http::{Method, StatusCode, Uri};
-use percent_encoding::percent_decode_str;
 
 use crate::client::Client;
 use crate::error::{ClientError, Error, Result};
@@ -95,6 +118,7 @@ use crate::web::nested;
 pub use fields::ClientFields;
 use fields::{ClientFacts, Via};
 use pass::PassedRequest;
+use places::{Mapping, PlacePolicy, Places, leaves};
 use upstreams::{Upstream, Upstreams};
 
 /// A handler that passes requests on; see [the module](self).
@@ -155,6 +179,7 @@ struct Policy {
     via: Option<Via>,
     protocols: Vec<String>,
     time_limit: Duration,
+    places: PlacePolicy,
 }
 
 impl Default for Policy {
@@ -166,6 +191,7 @@ impl Default for Policy {
             via: Via::of("waterwheel"),
             protocols: vec!["websocket".to_owned()],
             time_limit: Duration::from_secs(60),
+            places: PlacePolicy::default(),
         }
     }
 }
@@ -288,6 +314,89 @@ impl ReverseProxy {
         self
     }
 
+    /// Leaves Location, Content-Location and Refresh of the answers as they are. By default, a URL of the server becomes
+    /// the path by which its client reaches it; see [the module](self#places-in-answers).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::web::proxy::ReverseProxy;
+    ///
+    /// // Clients reach this server directly, too.
+    /// let proxy = ReverseProxy::to("http://shop.example").keep_locations();
+    /// # drop(proxy);
+    /// ```
+    #[must_use]
+    pub fn keep_locations(mut self) -> Self {
+        self.policy.places.mapping = Mapping::Off;
+        self
+    }
+
+    /// Maps paths in answers, too, for a server that does not know the prefix of its clients; see
+    /// [the module](self#places-in-answers). Off by default, because a server that knows it would get it twice.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::testing::TestClient;
+    /// use waterwheel::http::web::proxy::ReverseProxy;
+    /// use waterwheel::http::web::routes::Router;
+    /// use waterwheel::http::{Request, Server, StatusCode};
+    /// use waterwheel::runtime::{block_on, spawn};
+    ///
+    /// let shop = async |request: Request<'_>| {
+    ///     let fields = [("location", "/login"), ("set-cookie", "basket=7; Path=/")];
+    ///     request.respond(StatusCode::SEE_OTHER, "", fields).await
+    /// };
+    /// block_on(async {
+    ///     let server = Server::bind("127.0.0.1:0")?;
+    ///     let url = format!("http://{}", server.local_address());
+    ///     spawn(async move { server.serve(shop).await }).detach();
+    ///     let router = Router::new().nest("/shop", ReverseProxy::to(url).map_paths());
+    ///     let answer = TestClient::new(router).get("/shop/basket").await;
+    ///     assert_eq!(answer.headers["location"], "/shop/login");
+    ///     assert_eq!(answer.headers["set-cookie"], "basket=7; Path=/shop");
+    ///     Ok::<(), std::io::Error>(())
+    /// })?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn map_paths(mut self) -> Self {
+        self.policy.places.mapping = Mapping::Paths;
+        self
+    }
+
+    /// Replaces a domain in the cookies of the servers. An empty `to` removes the attribute, and then the cookie belongs
+    /// to the host of the request alone. Other domains stay: the browser refuses a cookie of a foreign one. Letters of
+    /// either case and a dot before the domain do not matter. Each call adds a replacement.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::web::proxy::ReverseProxy;
+    ///
+    /// let proxy = ReverseProxy::to("http://shop.internal")
+    ///     .replace_cookie_domain("shop.internal", "example.org")
+    ///     .replace_cookie_domain("localhost", "");
+    /// # drop(proxy);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If one of them is not a domain, or `from` is empty.
+    #[must_use]
+    pub fn replace_cookie_domain(mut self, from: impl Into<String>, to: impl Into<String>) -> Self {
+        let pair = (from.into(), to.into());
+        for domain in [&pair.0, &pair.1] {
+            let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+            assert!(domain.bytes().all(is_letter), "{domain:?} is not a domain");
+        }
+        let from = pair.0.trim_start_matches('.').to_owned();
+        assert!(!from.is_empty(), "a domain is empty");
+        self.policy.places.cookie_domains.push((from, pair.1));
+        self
+    }
+
     /// Passes a request on with another target: a path, and a query if it has one. The path of the server's URL stands
     /// before it.
     ///
@@ -305,6 +414,8 @@ impl ReverseProxy {
 }
 
 /// Passes a request on to a URL, with the defaults of [`ReverseProxy`]. For handlers that choose the server themselves.
+///
+/// Location and the cookies of the answer stay as they are.
 ///
 /// Never take the host of the URL from a request without a list of allowed hosts: clients would reach the servers that
 /// only this machine can reach.
@@ -345,14 +456,11 @@ pub async fn forward(request: Request<'_>, client: &Client, url: &str) -> Result
     };
     let mut upstream = Upstream::of(&uri).map_err(Error::message)?;
     upstream.base.clear();
-    send(
-        request,
-        &Upstreams::new(upstream),
-        client,
-        &Policy::default(),
-        target,
-    )
-    .await
+    let mut policy = Policy::default();
+    // Only the handler knows which path of its own belongs to one of the server.
+    policy.places.mapping = Mapping::Off;
+    let upstreams = Upstreams::new(upstream);
+    send(request, &upstreams, client, &policy, target).await
 }
 
 /// Makes the request of the proxy, and passes it on.
@@ -369,7 +477,7 @@ async fn send(
         let allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
         return Err(refused.with_header("allow", allowed).into());
     }
-    let is_passed = target.starts_with('/') && is_target(target) && !leaves(target);
+    let is_passed = target.starts_with('/') && is_target(target) && !leaves(target.as_bytes());
     if !is_passed {
         let refused = ClientError::new(StatusCode::BAD_REQUEST, "this target is not passed on");
         return Err(refused.into());
@@ -398,28 +506,15 @@ async fn send(
         host,
         upgrade,
         via: policy.via.as_ref(),
+        places: Places {
+            policy: &policy.places,
+            prefix: nested::prefix(&request),
+            host,
+        },
         time_limit: policy.time_limit,
         awaits_continue,
     };
     pass::pass(request, outgoing).await
-}
-
-/// Returns true if a server could read a target as one above its first `/`, and so above the path of its URL. Servers
-/// differ in how they decode, so each reading counts: `..`, `%2e%2e`, `..%2f`, `..%5c` and `..;`.
-fn leaves(target: &str) -> bool {
-    let path = target.split('?').next().unwrap_or_default();
-    let path: Cow<'_, [u8]> = percent_decode_str(path).into();
-    let mut depth = 0_usize;
-    for segment in path.split(|byte| matches!(byte, b'/' | b'\\')) {
-        let name = segment.split(|byte| *byte == b';').next();
-        match name.unwrap_or_default() {
-            b"" | b"." => {}
-            b".." if depth == 0 => return true,
-            b".." => depth -= 1,
-            _ => depth += 1,
-        }
-    }
-    false
 }
 
 impl Handler for ReverseProxy {

@@ -24,6 +24,7 @@ use waterwheel_runtime::{Notify, race, spawn};
 
 use super::fields::{self, Via};
 use super::link::{BodyRest, LinkFailure, LinkReader, PassedHead, write_all};
+use super::places::Places;
 use super::upstreams::{TakenLink, Upstream, Upstreams};
 use crate::client::Client;
 use crate::client::lease::Lease;
@@ -34,6 +35,7 @@ use crate::exchange::request::Request;
 use crate::headers::white_space::members;
 use crate::proto::chunked::{NEVER_TRAILERS, push_chunk, push_last_chunk};
 use crate::proto::framing::ContentFraming;
+use crate::shared::reasons;
 use crate::transport::io::Io;
 use crate::web::gateway::{self, Watch};
 
@@ -49,6 +51,7 @@ pub(super) struct PassedRequest<'a> {
     /// The protocol to which the connection may change.
     pub(super) upgrade: Option<&'a str>,
     pub(super) via: Option<&'a Via>,
+    pub(super) places: Places<'a>,
     pub(super) time_limit: Duration,
     /// True if the client waits for 100 (Continue) before it sends its body.
     pub(super) awaits_continue: bool,
@@ -162,7 +165,7 @@ async fn attempt<'c>(
         race(answer, beside).biased().await
     };
     let head = match head {
-        Ok(head) => head,
+        Ok(head) => outgoing.places.map(head, upstream),
         Err(Ended::Failure(LinkFailure::Closed)) if may_repeat => {
             return Ok(Attempt::Repeat(request));
         }
@@ -450,7 +453,7 @@ async fn switch(
         via.add(&mut head.headers, head.version);
     }
     let (responded, upgrade) = request.upgrade(protocol, head.headers).await?;
-    spawn(async move {
+    let tunnel = async move {
         let Ok(client) = upgrade.await else {
             return;
         };
@@ -459,7 +462,7 @@ async fn switch(
         if let Err(error) = copy_bidirectional(client, server).await {
             tracing::debug!(%error, "a tunnel has ended");
         }
-    })
-    .detach();
+    };
+    spawn(reasons::named("tunnel", tunnel)).detach();
     Ok(responded)
 }

@@ -46,6 +46,10 @@ impl Upstream {
             fails_until: Cell::new(None),
         })
     }
+
+    pub(super) fn port(&self) -> u16 {
+        self.origin.port()
+    }
 }
 
 /// All servers, which take turns.
