@@ -311,6 +311,7 @@ impl TestClient {
             trailers: HeaderMap::new(),
         };
         match framing {
+            // The bytes of a tunnel stay in `read`, for `into_stream`.
             Ok(ContentFraming::None | ContentFraming::Tunnel) => {}
             Ok(ContentFraming::Sized(length)) => {
                 let length = usize::try_from(length).expect("a body that fits into memory");
@@ -330,6 +331,7 @@ impl TestClient {
     async fn head(&mut self) -> AnswerHead {
         let (mut parser, mut head) = (AnswerParser::default(), AnswerHead::default());
         loop {
+            // The parser goes on where it has stopped, so a head in many pieces is read once.
             match parser.parse(&self.read, &mut head, &ANSWER_LIMITS) {
                 Ok(Some(length)) => {
                     self.read.drain(..length);
