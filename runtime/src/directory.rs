@@ -51,6 +51,7 @@ pub(crate) fn remove(id: RuntimeId) {
 }
 
 /// Runs `f` on the thread of the runtime with this id. Drops `f` if the runtime has ended.
+#[cold] // measured: inlined, it costs each sleep 7 instructions
 pub(crate) fn run_in(id: RuntimeId, f: impl FnOnce() + Send + 'static) {
     // The lock is released before the message is sent. Sending locks the inbox, and a message that the inbox
     // refuses is dropped here.

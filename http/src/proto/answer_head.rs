@@ -179,10 +179,6 @@ impl AnswerHead {
         self.status
     }
 
-    pub(crate) const fn version(&self) -> Version {
-        self.version
-    }
-
     pub(crate) fn headers(&self) -> Headers<'_> {
         Headers::new(&self.bytes, &self.list)
     }
@@ -191,6 +187,13 @@ impl AnswerHead {
     pub(crate) fn framing(&self, method: &Method) -> Result<ContentFraming, Refusal> {
         self.announced
             .decide_content(method, self.version, self.status)
+    }
+}
+
+#[cfg(feature = "client")]
+impl AnswerHead {
+    pub(crate) const fn version(&self) -> Version {
+        self.version
     }
 
     /// Returns the announced Content-Length.

@@ -115,9 +115,9 @@ impl Announced {
 }
 
 /// The answers that a client reads (RFC 9112, 6.3).
-#[cfg(feature = "client")]
 impl Announced {
     /// Returns the announced Content-Length.
+    #[cfg(feature = "client")]
     pub(super) const fn length(self) -> Option<u64> {
         self.length
     }
@@ -181,7 +181,6 @@ pub(crate) fn digits(value: &[u8]) -> Option<u64> {
 }
 
 /// How a client finds the end of the body of an answer.
-#[cfg(feature = "client")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ContentFraming {
     /// No body: to HEAD, 1xx, 204, 304, and a length of 0.

@@ -13,8 +13,8 @@
 //!                                                 └─► answer_cache: the same as last time?
 //! ```
 //!
-//! For the client, `answer_head` reads the head of an answer with `fields`, `framing` and `keep_alive`, and
-//! `request_head` writes that of a request.
+//! For the client, and for the client of tests, `answer_head` reads the head of an answer with `fields`, `framing` and
+//! `keep_alive`. For the client, `request_head` writes that of a request.
 //!
 //! All of them use `scan`, which defines the classes of characters. Read them in the order head,
 //! framing, chunked, encode, `keep_alive`.
@@ -25,7 +25,6 @@
 //! bytes of a peer; an allocation for a head that fits the vector it is given.
 
 pub(crate) mod answer_cache;
-#[cfg(feature = "client")]
 pub(crate) mod answer_head;
 pub(crate) mod chunked;
 pub(crate) mod encode;

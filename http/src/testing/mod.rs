@@ -33,12 +33,14 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 
 use futures_io::{AsyncRead, AsyncWrite};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use waterwheel_runtime::{JoinHandle, spawn};
 
 use crate::exchange::handler::Handler;
 use crate::limits::Limits;
+use crate::proto::answer_head::{AnswerHead, AnswerParser};
 use crate::proto::chunked::{Decoded, Decoder};
+use crate::proto::framing::ContentFraming;
 use crate::server::Server;
 use crate::server::builder::Builder;
 use crate::transport::io::Io;
@@ -301,58 +303,56 @@ impl TestClient {
 
     async fn one_answer(&mut self, method: &Method) -> Answer {
         let head = self.head().await;
-        let (status, headers) = parse_head(&head)
-            .unwrap_or_else(|| panic!("no head: {:?}", String::from_utf8_lossy(&head)));
+        let framing = head.framing(method);
         let mut answer = Answer {
-            status,
-            headers,
+            status: head.status(),
+            headers: head.headers().to_header_map(),
             body: Vec::new(),
             trailers: HeaderMap::new(),
         };
-        // These have no body even if a Content-Length announces one (RFC 9112, 6.3).
-        let has_body = *method != Method::HEAD
-            && !status.is_informational()
-            && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        if !has_body {
-            return answer;
-        }
-        if let Some(length) = answer.headers.get("content-length") {
-            let length = length.to_str().ok().and_then(|text| text.parse().ok());
-            let length: usize = length.expect("a length is a number");
-            while self.read.len() < length {
-                self.must_read_more("within a body").await;
+        match framing {
+            // The bytes of a tunnel stay in `read`, for `into_stream`.
+            Ok(ContentFraming::None | ContentFraming::Tunnel) => {}
+            Ok(ContentFraming::Sized(length)) => {
+                let length = usize::try_from(length).expect("a body that fits into memory");
+                while self.read.len() < length {
+                    self.must_read_more("within a body").await;
+                }
+                answer.body = self.read.drain(..length).collect();
             }
-            answer.body = self.read.drain(..length).collect();
-        } else if answer.headers.contains_key("transfer-encoding") {
-            (answer.body, answer.trailers) = self.chunks().await;
-        } else {
-            answer.body = self.read_to_end().await;
+            Ok(ContentFraming::Chunked) => (answer.body, answer.trailers) = self.chunks().await,
+            Ok(ContentFraming::AtClose) => answer.body = self.read_to_end().await,
+            Err(refusal) => panic!("the end of the body is not known: {refusal}; {answer:?}"),
         }
         answer
     }
 
     /// Reads one head.
-    async fn head(&mut self) -> Vec<u8> {
+    async fn head(&mut self) -> AnswerHead {
+        let (mut parser, mut head) = (AnswerParser::default(), AnswerHead::default());
         loop {
-            // A head is short, so a search from its start for each piece costs little here.
-            if let Some(end) = self.read.windows(4).position(|four| four == b"\r\n\r\n") {
-                return self.read.drain(..end + 4).collect();
+            // The parser goes on where it has stopped, so a head in many pieces is read once.
+            match parser.parse(&self.read, &mut head, &ANSWER_LIMITS) {
+                Ok(Some(length)) => {
+                    self.read.drain(..length);
+                    return head;
+                }
+                Ok(None) => self.must_read_more("within a head").await,
+                Err(refusal) => {
+                    let read = String::from_utf8_lossy(&self.read);
+                    panic!("the answer's head is malformed: {refusal}: {read:?}");
+                }
             }
-            self.must_read_more("within a head").await;
         }
     }
 
     async fn chunks(&mut self) -> (Vec<u8>, HeaderMap) {
-        let limits = Limits {
-            body_bytes_max: u64::MAX,
-            ..Limits::DEFAULT
-        };
         let (mut decoder, mut body) = (Decoder::default(), Vec::new());
         while !decoder.is_done() {
             if self.read.is_empty() {
                 self.must_read_more("within chunks").await;
             }
-            let used = match decoder.decode(&self.read, &limits) {
+            let used = match decoder.decode(&self.read, &ANSWER_LIMITS) {
                 Ok(Decoded::Data(data)) => {
                     body.extend_from_slice(&self.read[data.clone()]);
                     data.end
@@ -440,24 +440,14 @@ impl TestClient {
     }
 }
 
-/// Parses a head in the form that our own encoder writes. Returns `None` for any other form.
-pub(crate) fn parse_head(head: &[u8]) -> Option<(StatusCode, HeaderMap)> {
-    let mut lines = head.split(|byte| *byte == b'\n');
-    let status = lines.next()?.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
-    let status = StatusCode::from_bytes(status).ok()?;
-    let mut headers = HeaderMap::new();
-    for line in lines {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.is_empty() {
-            continue;
-        }
-        let colon = line.iter().position(|byte| *byte == b':')?;
-        let name = HeaderName::from_bytes(&line[..colon]).ok()?;
-        let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?;
-        headers.append(name, value);
-    }
-    Some((status, headers))
-}
+/// The answers come from our own encoder, so only the largest sizes limit them.
+pub(crate) const ANSWER_LIMITS: Limits = Limits {
+    field_line_bytes_max: u16::MAX,
+    fields_max: u16::MAX,
+    head_bytes_max: u16::MAX,
+    body_bytes_max: u64::MAX,
+    ..Limits::DEFAULT
+};
 
 impl fmt::Debug for TestClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

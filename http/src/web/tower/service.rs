@@ -30,11 +30,13 @@ use tower_service::Service;
 use waterwheel_runtime::task::JoinSet;
 
 use super::{BoxError, ConnectionFacts};
+use crate::error::Refusal;
 use crate::exchange::handler::{Handler, Shared, shared};
-use crate::limits::Limits;
+use crate::proto::answer_head::{AnswerHead, AnswerParser};
 use crate::proto::chunked::{self, Decoded, Decoder};
+use crate::proto::framing::ContentFraming;
 use crate::server::Server;
-use crate::testing::{MemoryStream, parse_head};
+use crate::testing::{ANSWER_LIMITS, MemoryStream};
 use crate::transport::io::Io;
 
 /// A service that calls a handler.
@@ -148,7 +150,6 @@ where
             .serve(self.handler.clone());
         Box::pin(async move {
             let (parts, body) = request.into_parts();
-            let is_head = parts.method == Method::HEAD;
             let framing = BodyFraming::of(&body);
             let head = head_of(&parts, framing)?;
             let stream = Rc::new(near);
@@ -160,8 +161,8 @@ where
                 read: Vec::new(),
                 _tasks: tasks,
             };
-            let (status, headers) = answer.head().await?;
-            Ok(answer.into_response(status, headers, is_head))
+            let head = answer.head().await?;
+            answer.into_response(&parts.method, &head)
         })
     }
 }
@@ -302,25 +303,22 @@ impl AnswerReader {
     }
 
     /// Reads the head of the final answer.
-    async fn head(&mut self) -> io::Result<(StatusCode, HeaderMap)> {
+    async fn head(&mut self) -> io::Result<AnswerHead> {
+        let (mut parser, mut head) = (AnswerParser::default(), AnswerHead::default());
         loop {
-            let end = loop {
-                let end = self.read.windows(4).position(|four| four == b"\r\n\r\n");
-                if let Some(end) = end {
-                    break end + 4;
-                }
+            let parsed = parser.parse(&self.read, &mut head, &ANSWER_LIMITS);
+            let Some(length) = parsed.map_err(malformed)? else {
                 if !poll_fn(|cx| self.poll_more(cx)).await? {
                     // The handler has aborted its connection.
                     return Err(ErrorKind::ConnectionAborted.into());
                 }
+                continue;
             };
-            let head: Vec<_> = self.read.drain(..end).collect();
-            let (status, headers) =
-                parse_head(&head).ok_or_else(|| io::Error::from(ErrorKind::InvalidData))?;
-            if !status.is_informational() {
-                return Ok((status, headers));
+            self.read.drain(..length);
+            if !head.status().is_informational() {
+                return Ok(head);
             }
-            if status == StatusCode::SWITCHING_PROTOCOLS {
+            if head.status() == StatusCode::SWITCHING_PROTOCOLS {
                 let text = "a service cannot change to another protocol";
                 return Err(io::Error::new(ErrorKind::Unsupported, text));
             }
@@ -329,31 +327,29 @@ impl AnswerReader {
 
     fn into_response(
         self,
-        status: StatusCode,
-        mut headers: HeaderMap,
-        is_head: bool,
-    ) -> http::Response<AnswerStream> {
-        let length = headers
-            .get(CONTENT_LENGTH)
-            .and_then(|value| value.to_str().ok()?.parse().ok());
-        let is_chunked = headers.contains_key(TRANSFER_ENCODING);
-        let rest = match length {
-            _ if is_head || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) => {
-                Rest::Over
-            }
-            Some(0) => Rest::Over,
-            Some(length) => Rest::Bytes(length),
-            None if is_chunked => Rest::Chunks(Box::default()),
-            None => Rest::UntilClose,
+        method: &Method,
+        head: &AnswerHead,
+    ) -> io::Result<http::Response<AnswerStream>> {
+        let rest = match head.framing(method).map_err(malformed)? {
+            ContentFraming::None | ContentFraming::Tunnel => Rest::Over,
+            ContentFraming::Sized(length) => Rest::Bytes(length),
+            ContentFraming::Chunked => Rest::Chunks(Box::default()),
+            ContentFraming::AtClose => Rest::UntilClose,
         };
+        let mut headers = head.headers().to_header_map();
         for name in [CONNECTION, TRANSFER_ENCODING] {
             headers.remove(name);
         }
         let mut response = http::Response::new(AnswerStream { reader: self, rest });
-        *response.status_mut() = status;
+        *response.status_mut() = head.status();
         *response.headers_mut() = headers;
-        response
+        Ok(response)
     }
+}
+
+/// The encoder is our own, so this is a fault of ours.
+fn malformed(refusal: Refusal) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, refusal)
 }
 
 /// The body of the answer of a [`HandlerService`]. The drop ends the handler.
@@ -411,7 +407,7 @@ impl http_body::Body for AnswerStream {
                     Some(Frame::data(data))
                 }
                 Rest::UntilClose => Some(Frame::data(std::mem::take(&mut reader.read).into())),
-                Rest::Chunks(decoder) => match decoder.decode(&reader.read, &UNLIMITED) {
+                Rest::Chunks(decoder) => match decoder.decode(&reader.read, &ANSWER_LIMITS) {
                     Ok(Decoded::Data(range)) => {
                         let data = Bytes::copy_from_slice(&reader.read[range.clone()]);
                         reader.read.drain(..range.end);
@@ -459,12 +455,6 @@ impl http_body::Body for AnswerStream {
         }
     }
 }
-
-/// The answer comes from our own encoder, so its length has no limit here.
-const UNLIMITED: Limits = Limits {
-    body_bytes_max: u64::MAX,
-    ..Limits::DEFAULT
-};
 
 impl fmt::Debug for AnswerStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
