@@ -50,6 +50,7 @@ pub trait AsMessage: Outgoing {}
 impl<M: Outgoing + ?Sized> AsMessage for M {}
 
 /// The parts of an [`AsMessage`].
+#[doc(hidden)]
 pub trait Outgoing: Unpin {
     #[doc(hidden)]
     fn data(&self) -> Data;
