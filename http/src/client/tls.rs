@@ -42,6 +42,8 @@ pub(super) struct ClientTls {
     /// The first error of a write. Reads go on, because the server may have answered before it closed.
     write_fault: Cell<Option<ErrorKind>>,
     has_ended: Cell<bool>,
+    /// A read has sent records, and their flush has to wait.
+    is_flush_due: Cell<bool>,
     /// The task that waits to write. A read that sends leaves it registered below.
     writer: Cell<Option<Waker>>,
     /// Received records, of which so many bytes have gone to rustls.
@@ -68,6 +70,7 @@ pub(super) async fn handshake(
         fault: RefCell::default(),
         write_fault: Cell::new(None),
         has_ended: Cell::new(false),
+        is_flush_due: Cell::new(false),
         writer: Cell::new(None),
         input: RefCell::default(),
     };
@@ -201,19 +204,27 @@ impl ClientTls {
     /// Sends the records that rustls has made by itself, as far as the transport accepts them now.
     fn send_without_waiting(&self, cx: &mut Context<'_>) {
         let has_output = self.tls.borrow().wants_write() || self.held_bytes() > 0;
-        if !has_output {
+        if !has_output && !self.is_flush_due.get() {
             return;
         }
         // A task that waits to write stays registered below. It sends all records when it is woken.
         let writer = self.writer.take();
         let waker = writer.as_ref().unwrap_or_else(|| cx.waker()).clone();
         let cx = &mut Context::from_waker(&waker);
+        self.is_flush_due.set(true);
         // An error is kept, so the next call returns it.
-        if self.poll_send(cx, 0).is_ready() {
-            _ = self.io.poll_flush(cx);
-        } else {
+        if self.poll_send(cx, 0).is_pending() || self.poll_flush_below(cx).is_pending() {
             self.writer.set(writer);
+        } else {
+            // Ready, so the transport below may have forgotten the waker.
+            writer.into_iter().for_each(Waker::wake);
         }
+    }
+
+    fn poll_flush_below(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = ready!(self.io.poll_flush(cx));
+        self.is_flush_due.set(false);
+        Poll::Ready(flushed.map_err(|error| self.fail_writing(error)))
     }
 
     /// Does what `poll` does, and stores the waker if it must wait.
@@ -272,9 +283,7 @@ impl Io for ClientTls {
         self.as_writer(cx, |cx| {
             self.check_writing()?;
             ready!(self.poll_send(cx, 0))?;
-            self.io
-                .poll_flush(cx)
-                .map_err(|error| self.fail_writing(error))
+            self.poll_flush_below(cx)
         })
     }
 
@@ -312,5 +321,129 @@ impl Io for ClientTls {
 
     fn poll_read_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.io.poll_read_closed(cx)
+    }
+}
+
+#[cfg(all(test, feature = "tls"))]
+#[allow(clippy::unwrap_used, reason = "a test may")]
+mod tests {
+    use std::rc::Rc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use rustls::RootCertStore;
+    use rustls::crypto::ring;
+    use waterwheel_runtime::{block_on, join, yield_now};
+
+    use super::*;
+    use crate::testing::MemoryStream;
+    use crate::tls::{TlsAcceptor, TlsConfig};
+
+    /// A transport that has no room or takes all bytes. A write or a flush that is ready forgets the waker of one that
+    /// has waited, as the contract allows.
+    struct Narrow {
+        inner: MemoryStream,
+        is_full: Rc<Cell<bool>>,
+        is_flushing: Rc<Cell<bool>>,
+    }
+
+    impl Io for Narrow {
+        fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+            Io::poll_read(&self.inner, cx, buffer)
+        }
+
+        fn poll_write(
+            &self,
+            cx: &mut Context<'_>,
+            slices: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            if self.is_full.get() {
+                return Poll::Pending;
+            }
+            Io::poll_write(&self.inner, cx, slices)
+        }
+
+        fn poll_flush(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            if self.is_flushing.get() {
+                return Poll::Pending;
+            }
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Io::poll_end(&self.inner, cx)
+        }
+
+        fn has_input(&self) -> bool {
+            self.inner.has_input()
+        }
+
+        fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+            Io::poll_closed(&self.inner, cx)
+        }
+    }
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_read_that_sends_all_records_wakes_the_task_that_waits_to_write() {
+        let made = rcgen::generate_simple_self_signed(["mill.example".to_owned()]).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let provider = Arc::new(ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let server = TlsConfig::from_pem(made.cert.pem(), made.signing_key.serialize_pem());
+        let acceptor = TlsAcceptor::new(server.unwrap());
+        block_on(async {
+            let (near, far) = MemoryStream::pair();
+            let (is_full, is_flushing) = (Rc::default(), Rc::default());
+            let narrow = Narrow {
+                inner: near,
+                is_full: Rc::clone(&is_full),
+                is_flushing: Rc::clone(&is_flushing),
+            };
+            let config = Arc::new(config);
+            let shake = handshake(&config, "mill.example", Box::new(narrow));
+            let (_far, near) = join(acceptor.accept(far), shake).await;
+            let Ok(near) = near else {
+                panic!("no handshake")
+            };
+            // The tickets of the server.
+            let read = |cx: &mut Context<'_>| near.poll_read(cx, &mut [0; 8]);
+            assert!(read(&mut Context::from_waker(Waker::noop())).is_pending());
+            yield_now().await;
+            for flush_waits in [false, true] {
+                let wakes = Arc::new(Wakes::default());
+                let of_writer = Waker::from(wakes.clone());
+                let writer = &mut Context::from_waker(&of_writer);
+                assert!(
+                    near.poll_write(writer, &[IoSlice::new(b"grain")])
+                        .is_ready()
+                );
+                is_full.set(true);
+                assert!(near.poll_flush(writer).is_pending());
+                // Each read tries again, and the one that sends and flushes all wakes the writer.
+                let steps = [(true, false), (false, flush_waits), (false, false)];
+                for (has_no_room, has_to_wait) in steps {
+                    is_full.set(has_no_room);
+                    is_flushing.set(has_to_wait);
+                    assert!(read(&mut Context::from_waker(Waker::noop())).is_pending());
+                    let is_woken = wakes.0.load(Ordering::Relaxed) > 0;
+                    assert_eq!(is_woken, !has_no_room && !has_to_wait);
+                }
+                assert!(near.poll_flush(writer).is_ready());
+            }
+        });
     }
 }

@@ -259,6 +259,7 @@ impl<T: Io> Connection<T> {
             | Phase::New
             | Phase::ReadingHead
             | Phase::Idle
+            | Phase::Promised
             | Phase::Handling
             | Phase::Upgraded => Next::Read,
         }

@@ -22,9 +22,9 @@
 //! | arrow | function |
 //! |---|---|
 //! | `Handshake` → `New` | [`opened`](Connections::opened) |
-//! | `New`, `Idle` → `ReadingHead` | [`wait_within_head`](Connections::wait_within_head) |
+//! | `New`, `Idle`, `Promised` → `ReadingHead` | [`wait_within_head`](Connections::wait_within_head) |
 //! | any → `Handling` | [`begin_request`](Connections::begin_request) |
-//! | `Handling`, `ReadingHead` → `Idle` | [`wait`](Connections::wait) |
+//! | `Handling`, `ReadingHead` → `Idle`, or `Promised` while the server ends | [`wait`](Connections::wait) |
 //! | `ReadingHead` → `HeadOverdue` | [`head_overdue`](Connections::head_overdue) |
 //! | any → `Closing` | [`close`](Connections::close), [`turn_away`](Connections::turn_away) |
 //! | `Closing` → `Lingering` | [`linger`](Connections::linger) |
@@ -88,6 +88,9 @@ pub(crate) enum Phase {
     Handling,
     /// The connection waits for the next request.
     Idle,
+    /// The same, while the server ends. The last answer has promised that the connection stays, so the next request may be
+    /// on its way.
+    Promised,
     /// The last answer is being sent, which has a deadline of its own.
     Closing,
     /// The last answer and the end are sent. Bytes that arrive are discarded.
@@ -148,7 +151,6 @@ pub(crate) struct Connections {
     changed: Notify,
 }
 
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct ConnectionEntry {
     phase: Phase,
     /// True if the connection must close as soon as no request is under way.
@@ -157,9 +159,6 @@ struct ConnectionEntry {
     has_permit: bool,
     /// True if the connection is only answered with a refusal. The server counts it as turned away.
     is_refused: bool,
-    /// True if the connection has become idle while the server ends. Its answer has promised that it stays, so the next
-    /// request may be on its way.
-    has_promised: bool,
     /// The number of requests that have begun, saturating. It is here because the entry has free bytes, and
     /// an idle connection must not grow.
     requests: u32,
@@ -167,6 +166,9 @@ struct ConnectionEntry {
     since: Instant,
     waker: Option<Waker>,
 }
+
+// Each idle connection has one. // LOG W6
+const _: () = assert!(size_of::<ConnectionEntry>() == 32);
 
 /// The result for a connection that begins to wait.
 pub(crate) struct Wait {
@@ -231,7 +233,6 @@ impl Connections {
             is_leaving: false,
             has_permit: permit.is_some(),
             is_refused: false,
-            has_promised: false,
             requests: 0,
             // The clock of the turn needs no system call, and a deadline of seconds does not need more.
             since: Instant::of_turn(),
@@ -281,7 +282,7 @@ impl Connections {
 
     /// Returns true if the connection has become idle while the server ends.
     pub(crate) fn has_promised(&self, id: ConnectionId) -> bool {
-        self.entries.borrow()[id.index()].has_promised
+        self.phase(id) == Phase::Promised
     }
 
     /// Returns the number of requests that have begun on a connection.
@@ -323,8 +324,13 @@ impl Connections {
             // A connection that was idle before keeps its time: a wake without bytes must not extend it.
             let settles = entry.phase.settles();
             if settles {
-                entry.enter(Phase::Idle, now);
-                entry.has_promised = self.is_ending.get();
+                let is_ending = self.is_ending.get();
+                let idle = if is_ending {
+                    Phase::Promised
+                } else {
+                    Phase::Idle
+                };
+                entry.enter(idle, now);
             }
             let patience = self.patience(entry);
             (settles, entry.wait(patience, waker))
@@ -429,8 +435,8 @@ impl Connections {
     fn patience(&self, entry: &ConnectionEntry) -> Duration {
         match entry.phase {
             Phase::New | Phase::ReadingHead => self.head_max,
-            Phase::Idle if entry.has_promised => self.idle_max.min(MOMENT),
             Phase::Idle => self.idle_max,
+            Phase::Promised => self.idle_max.min(MOMENT),
             // `since` is the deadline itself: see `watch`.
             Phase::Upgraded => Duration::ZERO,
             Phase::Handshake
@@ -515,7 +521,7 @@ impl Connections {
                 Phase::Lingering(gives_way) if silence >= gives_way.silence() => 0,
                 Phase::Handshake if stage != Stage::Open && silence >= HANDSHAKE_MOMENT => 1,
                 Phase::New if stage != Stage::Open && silence >= MOMENT => 1,
-                Phase::Idle => 2,
+                Phase::Idle | Phase::Promised => 2,
                 _ => return None,
             };
             // An entry that was asked before is on its way, and would count twice.
@@ -527,7 +533,7 @@ impl Connections {
     /// Asks the connections that wait for a request to leave, but for those that have a moment of their own.
     pub(crate) fn dismiss_quiet(&self) {
         let is_quiet = |phase| matches!(phase, Phase::New | Phase::Idle);
-        self.dismiss_those(|entry| is_quiet(entry.phase) && !entry.has_promised);
+        self.dismiss_those(|entry| is_quiet(entry.phase));
     }
 
     /// Asks the connections that shake hands to leave.
@@ -615,7 +621,7 @@ impl Connections {
             match entry.phase {
                 Phase::Handshake => census.handshakes += 1,
                 Phase::New => census.new += 1,
-                Phase::Idle => census.idle += 1,
+                Phase::Idle | Phase::Promised => census.idle += 1,
                 Phase::Lingering(_) => census.lingering += 1,
                 Phase::Upgraded => census.upgraded += 1,
                 Phase::ReadingHead | Phase::HeadOverdue | Phase::Handling | Phase::Closing => {

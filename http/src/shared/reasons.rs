@@ -69,7 +69,7 @@ mod on {
             Phase::ReadingHead => "reading head",
             Phase::HeadOverdue => "head overdue",
             Phase::Handling => "handling",
-            Phase::Idle => "idle",
+            Phase::Idle | Phase::Promised => "idle",
             Phase::Closing => "closing",
             Phase::Lingering(_) => "lingering",
             Phase::Upgraded => "upgraded",
