@@ -323,16 +323,18 @@ impl Connections {
             let entry = &mut self.entries.borrow_mut()[id.index()];
             // A connection that was idle before keeps its time: a wake without bytes must not extend it.
             let settles = entry.phase.settles();
-            if settles {
-                let is_ending = self.is_ending.get();
-                let idle = if is_ending {
-                    Phase::Promised
-                } else {
-                    Phase::Idle
-                };
-                entry.enter(idle, now);
-            }
-            let patience = self.patience(entry);
+            // Each way with its own phase, so that its time is known to the compiler.
+            let patience = match settles {
+                true if self.is_ending.get() => {
+                    entry.enter(Phase::Promised, now);
+                    self.patience(entry)
+                }
+                true => {
+                    entry.enter(Phase::Idle, now);
+                    self.idle_max
+                }
+                false => self.patience(entry),
+            };
             (settles, entry.wait(patience, waker))
         };
         // After the borrow, because a notified task may read the table.
