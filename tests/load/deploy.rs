@@ -28,8 +28,16 @@ const CLIENT: SocketAddr = SocketAddr::new(
 );
 
 fn free_addresses<const N: usize>() -> [SocketAddr; N] {
+    // Below the ports that the kernel gives to clients (`ip_local_port_range`, ip(7)). Otherwise a connection of the proxy
+    // to one instance could take the port of the other one while that restarts.
+    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
+    let clients: u16 = range.split_whitespace().next().unwrap().parse().unwrap();
+    let ports = 1024..clients;
+    let first = std::process::id() as usize % ports.len();
+    let ports = ports.clone().chain(ports).skip(first);
+    let mut listeners = ports.filter_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
     // All at once, so that they differ.
-    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let listeners = [(); N].map(|()| listeners.next().expect("a free port"));
     listeners.map(|listener| listener.local_addr().unwrap())
 }
 
