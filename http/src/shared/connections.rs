@@ -323,19 +323,16 @@ impl Connections {
             let entry = &mut self.entries.borrow_mut()[id.index()];
             // A connection that was idle before keeps its time: a wake without bytes must not extend it.
             let settles = entry.phase.settles();
-            // Each way with its own phase, so that its time is known to the compiler.
-            let patience = match settles {
-                true if self.is_ending.get() => {
+            if settles && !self.is_ending.get() {
+                entry.enter(Phase::Idle, now);
+                // The usual way asks for no phase again. // LOG W7
+                (settles, entry.wait(self.idle_max, waker))
+            } else {
+                if settles {
                     entry.enter(Phase::Promised, now);
-                    self.patience(entry)
                 }
-                true => {
-                    entry.enter(Phase::Idle, now);
-                    self.idle_max
-                }
-                false => self.patience(entry),
-            };
-            (settles, entry.wait(patience, waker))
+                (settles, entry.wait(self.patience(entry), waker))
+            }
         };
         // After the borrow, because a notified task may read the table.
         if settles {

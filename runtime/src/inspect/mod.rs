@@ -42,7 +42,7 @@
 //!
 //! A build without the feature `inspect` has no code of this module. With the feature, a runtime that neither records
 //! nor explains spends a load and a branch at each point. `benches/costs --inspect` counts the instructions of a server
-//! for a plaintext request: 1,479 instead of 1,475 alone, and 548 instead of 547 for each of sixteen in one write.
+//! for a plaintext request: 1,477 instead of 1,471 alone, and 548 instead of 547 for each of sixteen in one write.
 //! `benches/micro/check --inspect` counts them without sockets: 0.4 % more for a request, 2 % for a connection with one
 //! request, 4 % for a wake and its poll, and 6 % for a spawn and its join.
 //!
