@@ -74,12 +74,6 @@ mod on {
     }
 
     /// Returns true during a poll of a task whose runtime is inspected, and so has a watchdog.
-    #[cfg(any(debug_assertions, feature = "watch"))]
-    pub(crate) fn is_explained() -> bool {
-        ON.get()
-    }
-
-    /// Returns true during a poll of a task whose runtime is inspected.
     #[inline]
     pub(crate) fn are_recorded() -> bool {
         ON.get()
@@ -778,7 +772,7 @@ mod off {
     pub(crate) struct Origin;
 
     #[cfg(any(debug_assertions, feature = "watch"))]
-    pub(crate) fn is_explained() -> bool {
+    pub(crate) fn are_recorded() -> bool {
         false
     }
 

@@ -130,7 +130,7 @@ mod on {
             let reported = REPORTED_UNTIL.get().filter(|until| *until > self.started);
             let held = reported.unwrap_or(self.started).elapsed();
             if held > HELD_MAX
-                && !nodes::is_explained()
+                && !nodes::are_recorded()
                 && let Some(place) = self.place
             {
                 REPORTED_UNTIL.set(Some(Instant::now()));

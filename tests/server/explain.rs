@@ -38,12 +38,12 @@ fn with_server<F: Future<Output = ()>>(test: impl FnOnce(Rc<Server>, SocketAddr)
     });
 }
 
-/// Dumps until the text of a dump has this part, and returns the dump.
-async fn dump_with(part: &str) -> Dump {
+/// Dumps until a dump has `part` by this check, and returns the dump.
+async fn dump_that(part: &str, has_part: impl Fn(&Dump) -> bool) -> Dump {
     let began = Instant::now();
     loop {
         let dump = inspect::dump();
-        if dump.to_string().contains(part) {
+        if has_part(&dump) {
             return dump;
         }
         assert!(
@@ -52,6 +52,11 @@ async fn dump_with(part: &str) -> Dump {
         );
         sleep(Duration::from_millis(1)).await;
     }
+}
+
+/// Dumps until the text of a dump has this part, and returns the dump.
+async fn dump_with(part: &str) -> Dump {
+    dump_that(part, |dump| dump.to_string().contains(part)).await
 }
 
 #[test]
@@ -130,7 +135,7 @@ fn a_handler_behind_others_of_one_write_is_shown_alone() {
 /// Runs a task in which a connection is one part among others, and dumps after these bytes of its client.
 fn with_connection_in_a_task<F: Future<Output = ()> + 'static>(
     bytes: &'static str,
-    task: impl FnOnce(TcpStream, Rc<Server>) -> F + 'static,
+    task: impl FnOnce(net::TcpStream, Rc<Server>) -> F + 'static,
     expected: &'static str,
 ) {
     with_server(async move |server, _| {
@@ -138,23 +143,19 @@ fn with_connection_in_a_task<F: Future<Output = ()> + 'static>(
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (stream, _) = listener.accept().unwrap();
         let named = task::Builder::new().name("own");
+        let stream = net::TcpStream::from_std(stream).unwrap();
         named.spawn(task(stream, server)).detach();
         client.write_all(bytes.as_bytes()).unwrap();
         if bytes.ends_with("\r\n\r\n") {
             client.shutdown(Shutdown::Write).unwrap();
         }
-        let began = Instant::now();
-        loop {
-            let dump = inspect::dump();
+        dump_that(expected, |dump| {
             let mut groups = dump.groups().iter();
             let own = groups.find(|group| group.name() == Some("own")).unwrap();
             let chain: Vec<_> = own.tree().iter().map(ToString::to_string).collect();
-            if chain.len() == 1 && chain[0].starts_with(expected) {
-                break;
-            }
-            assert!(began.elapsed() < Duration::from_secs(30), "{dump}");
-            sleep(Duration::from_millis(1)).await;
-        }
+            chain.len() == 1 && chain[0].starts_with(expected)
+        })
+        .await;
         drop(client);
     });
 }
@@ -164,7 +165,6 @@ fn a_connection_stands_beside_the_other_futures_of_its_task() {
     with_connection_in_a_task(
         "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n",
         async |stream, server| {
-            let stream = net::TcpStream::from_std(stream).unwrap();
             let connection = server.connection(stream, None).serve(handler);
             join(connection, sleep(Duration::from_secs(3_600))).await;
         },
@@ -179,7 +179,6 @@ fn a_connection_that_is_over_is_gone_from_its_task() {
         close,
         async |stream, server| {
             // The client has sent its end, so the connection is over within the poll that answers.
-            let stream = net::TcpStream::from_std(stream).unwrap();
             server.connection(stream, None).serve(handler).await;
             sleep(Duration::from_secs(3_600)).await;
         },
@@ -198,7 +197,6 @@ fn a_connection_whose_time_is_over_is_gone_from_its_task() {
                 .limits(limits)
                 .bind("127.0.0.1:0")
                 .unwrap();
-            let stream = net::TcpStream::from_std(stream).unwrap();
             server.connection(stream, None).serve(handler).await;
             sleep(Duration::from_secs(3_600)).await;
         },
@@ -219,7 +217,6 @@ fn a_connection_that_answers_an_overdue_head_is_shown_once() {
                 .limits(limits)
                 .bind("127.0.0.1:0")
                 .unwrap();
-            let stream = net::TcpStream::from_std(stream).unwrap();
             server.connection(stream, None).serve(handler).await;
         },
         "connection(lingering) > ",

@@ -167,7 +167,7 @@ struct ConnectionEntry {
     waker: Option<Waker>,
 }
 
-// Each idle connection has one. // LOG W6
+// Each idle connection has one. // LOG W7
 const _: () = assert!(size_of::<ConnectionEntry>() == 32);
 
 /// The result for a connection that begins to wait.
@@ -331,7 +331,7 @@ impl Connections {
                 if settles {
                     entry.enter(Phase::Promised, now);
                 }
-                (settles, entry.wait(self.patience(entry), waker))
+                (settles, entry.wait(self.patience(entry.phase), waker))
             }
         };
         // After the borrow, because a notified task may read the table.
@@ -431,8 +431,8 @@ impl Connections {
     }
 
     /// Returns how long a connection may be in this phase, or the maximum if the reaper does not watch it.
-    fn patience(&self, entry: &ConnectionEntry) -> Duration {
-        match entry.phase {
+    fn patience(&self, phase: Phase) -> Duration {
+        match phase {
             Phase::New | Phase::ReadingHead => self.head_max,
             Phase::Idle => self.idle_max,
             Phase::Promised => self.idle_max.min(MOMENT),
@@ -454,7 +454,7 @@ impl Connections {
             next: None,
         };
         for (_, entry) in self.entries.borrow_mut().iter_mut() {
-            let patience = self.patience(entry);
+            let patience = self.patience(entry.phase);
             // Such a phase has no deadline here, so the look costs almost no time for it.
             if patience == Duration::MAX {
                 continue;

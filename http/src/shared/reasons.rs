@@ -38,7 +38,7 @@ mod on {
     }
 
     /// Boxes the future that serves connections. Each of its polls is a part of its task, in the phase of the connection
-    /// at the end of the poll. It is not ready.
+    /// at the end of the poll. It never ends.
     // Around the boxed future, so that a task without reports runs no code for it. // LOG S7
     pub(crate) fn connection(
         future: impl Future<Output = ()> + 'static,

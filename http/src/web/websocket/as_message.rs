@@ -162,38 +162,21 @@ impl Outgoing for Vec<u8> {
     }
 }
 
-impl<M: Outgoing + ?Sized> Outgoing for &M {
-    #[inline]
-    fn data(&self) -> Data {
-        (**self).data()
-    }
+/// A pointer to a message is sent as the message, and its memory stays.
+macro_rules! pointers {
+    ($($pointer:ty),*) => {$(
+        impl<M: Outgoing + ?Sized> Outgoing for $pointer {
+            #[inline]
+            fn data(&self) -> Data {
+                (**self).data()
+            }
 
-    #[inline]
-    fn payload(&self) -> &[u8] {
-        (**self).payload()
-    }
+            #[inline]
+            fn payload(&self) -> &[u8] {
+                (**self).payload()
+            }
+        }
+    )*};
 }
 
-impl<M: Outgoing + ?Sized> Outgoing for Rc<M> {
-    #[inline]
-    fn data(&self) -> Data {
-        (**self).data()
-    }
-
-    #[inline]
-    fn payload(&self) -> &[u8] {
-        (**self).payload()
-    }
-}
-
-impl<M: Outgoing + ?Sized> Outgoing for Arc<M> {
-    #[inline]
-    fn data(&self) -> Data {
-        (**self).data()
-    }
-
-    #[inline]
-    fn payload(&self) -> &[u8] {
-        (**self).payload()
-    }
-}
+pointers!(&M, Rc<M>, Arc<M>);
