@@ -8,6 +8,7 @@ use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use crate::support::process::alone;
+use crate::support::programs::reserve_port;
 use crate::support::runtime::run;
 use futures_lite::future::poll_once;
 use waterwheel::runtime::net::{ConnectOptions, Destination, TcpListener, TcpStream};
@@ -18,12 +19,6 @@ fn listener() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_address().unwrap();
     (listener, address)
-}
-
-/// A port of this machine at which no process listens.
-fn closed_port() -> SocketAddr {
-    let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
 }
 
 /// An address at which an attempt neither succeeds nor fails: the queue of the listener is full, so the kernel
@@ -135,7 +130,8 @@ fn a_refused_attempt_makes_the_next_address_due_at_once() {
         let (_listener, address) = listener();
         // Far less than the two delays of 250 ms between attempts that do not fail.
         let enough = Duration::from_millis(240);
-        let addresses = [closed_port(), closed_port(), address];
+        let ((_first, first), (_second, second)) = (reserve_port(), reserve_port());
+        let addresses = [first, second, address];
         let time = shortest_time(&addresses, enough).await;
         assert!(time < enough, "{time:?}");
     });
@@ -167,7 +163,8 @@ fn a_refused_attempt_beside_a_silent_one_makes_the_next_address_due_at_once() {
         let (_listener, address) = listener();
         // Less than two delays.
         let enough = Duration::from_millis(490);
-        let addresses = [silent.address, closed_port(), address];
+        let (_closed, closed) = reserve_port();
+        let addresses = [silent.address, closed, address];
         let time = shortest_time(&addresses, enough).await;
         assert!(
             time >= Duration::from_millis(250) && time < enough,
@@ -179,9 +176,8 @@ fn a_refused_attempt_beside_a_silent_one_makes_the_next_address_due_at_once() {
 #[test]
 fn if_all_addresses_fail_the_last_error_is_returned() {
     run(async {
-        let error = TcpStream::connect(vec![closed_port(), closed_port()])
-            .await
-            .unwrap_err();
+        let (_closed, closed) = reserve_port();
+        let error = TcpStream::connect(vec![closed, closed]).await.unwrap_err();
         assert_eq!(
             error.raw_os_error(),
             Some(rustix::io::Errno::CONNREFUSED.raw_os_error())
@@ -196,6 +192,7 @@ fn no_socket_of_an_attempt_is_left_by_a_winner_an_error_or_a_drop() {
         run(async {
             let silent = Silent::new();
             let (_listener, address) = listener();
+            let (_closed, closed) = reserve_port();
             let before = descriptors::held();
             for _ in 0..3 {
                 let won = TcpStream::connect(vec![silent.address, address])
@@ -203,7 +200,7 @@ fn no_socket_of_an_attempt_is_left_by_a_winner_an_error_or_a_drop() {
                     .unwrap();
                 assert_eq!(descriptors::held(), before + 1);
                 drop(won);
-                let refused = TcpStream::connect(vec![closed_port(), closed_port()]).await;
+                let refused = TcpStream::connect(vec![closed, closed]).await;
                 assert!(refused.is_err());
                 let many = vec![silent.address, silent.address, silent.address];
                 let connect = TcpStream::connect(many);

@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+use crate::support::process::alone;
 use crate::support::runtime::run;
 use futures_lite::AsyncReadExt;
 use futures_lite::future::poll_once;
@@ -101,24 +102,26 @@ fn an_empty_datagram_is_a_datagram() {
 /// The answer of the peer's machine to an earlier datagram (ICMP, port unreachable) is an error of a later call.
 #[test]
 fn a_socket_works_on_after_its_peer_has_refused_a_datagram() {
-    run(async {
-        let ours = UdpSocket::bind(LOOPBACK).unwrap();
-        let gone = net::UdpSocket::bind(LOOPBACK).unwrap();
-        let address = gone.local_addr().unwrap();
-        drop(gone);
-        ours.connect(address).await.unwrap();
-        for _ in 0..3 {
-            ours.send(b"lost").await.unwrap();
-            let error = ours.recv(&mut [0; 8]).await.unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
-            // The error was reported once. The next call waits.
-            assert!(poll_once(ours.recv(&mut [0; 8])).await.is_none());
-        }
-        let back = net::UdpSocket::bind(address).unwrap();
-        ours.send(b"here").await.unwrap();
-        back.send_to(b"answer", ours.local_address().unwrap())
-            .unwrap();
-        assert_eq!(ours.recv(&mut [0; 8]).await.unwrap(), 6);
+    alone(|| {
+        run(async {
+            let ours = UdpSocket::bind(LOOPBACK).unwrap();
+            let gone = net::UdpSocket::bind(LOOPBACK).unwrap();
+            let address = gone.local_addr().unwrap();
+            drop(gone);
+            ours.connect(address).await.unwrap();
+            for _ in 0..3 {
+                ours.send(b"lost").await.unwrap();
+                let error = ours.recv(&mut [0; 8]).await.unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+                // The error was reported once. The next call waits.
+                assert!(poll_once(ours.recv(&mut [0; 8])).await.is_none());
+            }
+            let back = net::UdpSocket::bind(address).unwrap();
+            ours.send(b"here").await.unwrap();
+            back.send_to(b"answer", ours.local_address().unwrap())
+                .unwrap();
+            assert_eq!(ours.recv(&mut [0; 8]).await.unwrap(), 6);
+        });
     });
 }
 
@@ -275,20 +278,22 @@ fn a_unix_datagram_has_a_path_or_an_abstract_name_or_no_name() {
 
 #[test]
 fn a_dead_socket_file_is_replaced_and_a_living_one_is_not() {
-    let folder = Folder::new("dead-datagram");
-    let path = folder.path("mill");
-    drop(std::os::unix::net::UnixDatagram::bind(&path).unwrap());
-    let living = UnixDatagram::bind(&path).unwrap();
-    assert_eq!(
-        UnixDatagram::bind(&path).unwrap_err().kind(),
-        io::ErrorKind::AddrInUse
-    );
-    drop(living);
-    std::fs::write(&path, "not a socket").unwrap();
-    assert_eq!(
-        UnixDatagram::bind(&path).unwrap_err().kind(),
-        io::ErrorKind::AlreadyExists
-    );
+    alone(|| {
+        let folder = Folder::new("dead-datagram");
+        let path = folder.path("mill");
+        drop(std::os::unix::net::UnixDatagram::bind(&path).unwrap());
+        let living = UnixDatagram::bind(&path).unwrap();
+        assert_eq!(
+            UnixDatagram::bind(&path).unwrap_err().kind(),
+            io::ErrorKind::AddrInUse
+        );
+        drop(living);
+        std::fs::write(&path, "not a socket").unwrap();
+        assert_eq!(
+            UnixDatagram::bind(&path).unwrap_err().kind(),
+            io::ErrorKind::AlreadyExists
+        );
+    });
 }
 
 /// The kernel reports no event for room in the queue of a peer to which a socket is not connected.
@@ -409,44 +414,46 @@ fn a_peer_with_the_longest_path_costs_no_datagram_and_no_connection() {
 
 #[test]
 fn an_error_wakes_the_readers_of_a_socket_and_takes_no_datagram_from_them() {
-    run(async {
-        let peer = net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        let peer_address = peer.local_addr().unwrap();
-        let socket = std::rc::Rc::new(UdpSocket::bind("127.0.0.1:0").unwrap());
-        socket.connect(peer_address).await.unwrap();
-        drop(peer);
-        let readers = [(); 3].map(|()| {
-            let socket = socket.clone();
-            spawn(async move {
-                let mut buffer = [0; 4];
-                let mut errors = 0;
-                loop {
-                    match socket.recv(&mut buffer).await {
-                        Ok(bytes) => return (bytes, errors),
-                        Err(error) => {
-                            assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
-                            errors += 1;
+    alone(|| {
+        run(async {
+            let peer = net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            let peer_address = peer.local_addr().unwrap();
+            let socket = std::rc::Rc::new(UdpSocket::bind("127.0.0.1:0").unwrap());
+            socket.connect(peer_address).await.unwrap();
+            drop(peer);
+            let readers = [(); 3].map(|()| {
+                let socket = socket.clone();
+                spawn(async move {
+                    let mut buffer = [0; 4];
+                    let mut errors = 0;
+                    loop {
+                        match socket.recv(&mut buffer).await {
+                            Ok(bytes) => return (bytes, errors),
+                            Err(error) => {
+                                assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+                                errors += 1;
+                            }
                         }
                     }
-                }
-            })
+                })
+            });
+            yield_now().await;
+            assert_eq!(socket.send(b"lost").await.unwrap(), 4);
+            waterwheel::runtime::time::sleep(Duration::from_millis(5)).await;
+            let peer = net::UdpSocket::bind(peer_address).unwrap();
+            for bytes in [&b"1"[..], b"", b"333"] {
+                peer.send_to(bytes, socket.local_address().unwrap())
+                    .unwrap();
+            }
+            let (mut bytes, mut errors) = (0, 0);
+            for reader in readers {
+                let ended = timeout(Duration::from_secs(10), reader).await;
+                let (own_bytes, own_errors) = ended.expect("each has its datagram").unwrap();
+                bytes += own_bytes;
+                errors += own_errors;
+            }
+            assert_eq!((bytes, errors), (4, 1));
         });
-        yield_now().await;
-        assert_eq!(socket.send(b"lost").await.unwrap(), 4);
-        waterwheel::runtime::time::sleep(Duration::from_millis(5)).await;
-        let peer = net::UdpSocket::bind(peer_address).unwrap();
-        for bytes in [&b"1"[..], b"", b"333"] {
-            peer.send_to(bytes, socket.local_address().unwrap())
-                .unwrap();
-        }
-        let (mut bytes, mut errors) = (0, 0);
-        for reader in readers {
-            let ended = timeout(Duration::from_secs(10), reader).await;
-            let (own_bytes, own_errors) = ended.expect("each has its datagram").unwrap();
-            bytes += own_bytes;
-            errors += own_errors;
-        }
-        assert_eq!((bytes, errors), (4, 1));
     });
 }
 

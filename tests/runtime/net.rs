@@ -202,12 +202,14 @@ fn an_accept_that_lost_a_race_loses_no_connection() {
 
 #[test]
 fn a_refused_connection_is_an_error_at_once() {
-    run(async {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_address().unwrap();
-        drop(listener);
-        let error = TcpStream::connect(address).await.unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    alone(|| {
+        run(async {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_address().unwrap();
+            drop(listener);
+            let error = TcpStream::connect(address).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        });
     });
 }
 
@@ -502,33 +504,35 @@ fn freed_completes_when_a_socket_is_closed() {
 
 #[test]
 fn a_datagram_socket_does_not_stay_ready_after_an_error() {
-    run(async {
-        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        let closed = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        let gone = closed.local_addr().unwrap();
-        drop(closed);
-        socket.set_nonblocking(true).unwrap();
-        socket.connect(gone).unwrap();
-        let socket = AsyncFd::new(socket);
-        assert!(
-            poll_once(socket.read_with(|io| io.recv(&mut [0])))
-                .await
-                .is_none()
-        );
-        socket.io().send(b"x").unwrap();
-        let error = socket.read_with(|io| io.recv(&mut [0])).await.unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
-        // Now the socket is as it was at the start, without a datagram.
-        assert!(
-            poll_once(socket.read_with(|io| io.recv(&mut [0])))
-                .await
-                .is_none()
-        );
-        let revived = std::net::UdpSocket::bind(gone).unwrap();
-        revived
-            .send_to(b"y", socket.io().local_addr().unwrap())
-            .unwrap();
-        assert_eq!(socket.read_with(|io| io.recv(&mut [0])).await.unwrap(), 1);
+    alone(|| {
+        run(async {
+            let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            let closed = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            let gone = closed.local_addr().unwrap();
+            drop(closed);
+            socket.set_nonblocking(true).unwrap();
+            socket.connect(gone).unwrap();
+            let socket = AsyncFd::new(socket);
+            assert!(
+                poll_once(socket.read_with(|io| io.recv(&mut [0])))
+                    .await
+                    .is_none()
+            );
+            socket.io().send(b"x").unwrap();
+            let error = socket.read_with(|io| io.recv(&mut [0])).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+            // Now the socket is as it was at the start, without a datagram.
+            assert!(
+                poll_once(socket.read_with(|io| io.recv(&mut [0])))
+                    .await
+                    .is_none()
+            );
+            let revived = std::net::UdpSocket::bind(gone).unwrap();
+            revived
+                .send_to(b"y", socket.io().local_addr().unwrap())
+                .unwrap();
+            assert_eq!(socket.read_with(|io| io.recv(&mut [0])).await.unwrap(), 1);
+        });
     });
 }
 

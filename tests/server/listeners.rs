@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::support::process::again;
+use crate::support::process::{again, alone};
 use crate::support::server::{DEADLINE, without_dates};
 use crate::support::skip::skip;
 use rustix::net::sockopt::{socket_keepalive, socket_reuseport, tcp_keepidle, tcp_nodelay};
@@ -131,50 +131,54 @@ fn an_abstract_name_is_served_and_needs_no_file() {
 
 #[test]
 fn only_a_socket_file_without_a_listener_is_replaced() {
-    let folder = Folder::new("stale");
-    let stale = folder.path("stale");
-    drop(StdListener::bind(&stale).unwrap());
-    assert!(stale.exists());
-    let first = UnixListener::bind(&stale).unwrap();
-    assert_eq!(first.path(), Some(&*stale));
+    alone(|| {
+        let folder = Folder::new("stale");
+        let stale = folder.path("stale");
+        drop(StdListener::bind(&stale).unwrap());
+        assert!(stale.exists());
+        let first = UnixListener::bind(&stale).unwrap();
+        assert_eq!(first.path(), Some(&*stale));
 
-    let second = UnixListener::bind(&stale).unwrap_err();
-    assert_eq!(second.kind(), ErrorKind::AddrInUse);
-    assert!(
-        second.to_string().contains(stale.to_str().unwrap()),
-        "{second}"
-    );
-    assert!(UnixStream::connect(&stale).is_ok());
+        let second = UnixListener::bind(&stale).unwrap_err();
+        assert_eq!(second.kind(), ErrorKind::AddrInUse);
+        assert!(
+            second.to_string().contains(stale.to_str().unwrap()),
+            "{second}"
+        );
+        assert!(UnixStream::connect(&stale).is_ok());
 
-    let file = folder.path("file");
-    fs::write(&file, "precious").unwrap();
-    let refused = UnixListener::bind(&file).unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
-    assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
+        let file = folder.path("file");
+        fs::write(&file, "precious").unwrap();
+        let refused = UnixListener::bind(&file).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
 
-    let nowhere = UnixListener::bind(folder.path("missing/socket")).unwrap_err();
-    assert_eq!(nowhere.kind(), ErrorKind::NotFound);
-    let long = UnixListener::bind(folder.path(&"x".repeat(200))).unwrap_err();
-    assert_eq!(long.kind(), ErrorKind::InvalidInput);
+        let nowhere = UnixListener::bind(folder.path("missing/socket")).unwrap_err();
+        assert_eq!(nowhere.kind(), ErrorKind::NotFound);
+        let long = UnixListener::bind(folder.path(&"x".repeat(200))).unwrap_err();
+        assert_eq!(long.kind(), ErrorKind::InvalidInput);
 
-    // A file of another program in its place is not removed.
-    fs::remove_file(&stale).unwrap();
-    let other = StdListener::bind(&stale).unwrap();
-    drop(first);
-    assert!(stale.exists());
-    drop(other);
+        // A file of another program in its place is not removed.
+        fs::remove_file(&stale).unwrap();
+        let other = StdListener::bind(&stale).unwrap();
+        drop(first);
+        assert!(stale.exists());
+        drop(other);
+    });
 }
 
 #[test]
 fn a_file_may_be_left_to_a_successor_that_has_the_socket() {
-    let folder = Folder::new("left");
-    let path = folder.path("socket");
-    let listener = UnixListener::bind(&path).unwrap().leave_file();
-    let successor = listener.as_fd().try_clone_to_owned().unwrap();
-    drop(listener);
-    assert!(UnixStream::connect(&path).is_ok());
-    drop(successor);
-    assert!(UnixStream::connect(&path).is_err() && path.exists());
+    alone(|| {
+        let folder = Folder::new("left");
+        let path = folder.path("socket");
+        let listener = UnixListener::bind(&path).unwrap().leave_file();
+        let successor = listener.as_fd().try_clone_to_owned().unwrap();
+        drop(listener);
+        assert!(UnixStream::connect(&path).is_ok());
+        drop(successor);
+        assert!(UnixStream::connect(&path).is_err() && path.exists());
+    });
 }
 
 #[test]
@@ -202,23 +206,25 @@ fn a_socket_file_whose_listener_has_a_full_queue_is_not_replaced() {
 
 #[test]
 fn one_of_two_servers_that_bind_a_path_at_once_listens() {
-    let folder = Folder::new("race");
-    let path = folder.path("socket");
-    for _ in 0..50 {
-        drop(StdListener::bind(&path));
-        let bind = |path: PathBuf| move || UnixListener::bind(path);
-        let threads: Vec<_> = (0..4)
-            .map(|_| std::thread::spawn(bind(path.clone())))
-            .collect();
-        let bound: Vec<_> = threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap())
-            .collect();
-        assert_eq!(bound.iter().filter(|bound| bound.is_ok()).count(), 1);
-        assert!(UnixStream::connect(&path).is_ok());
-        drop(bound);
-        assert!(!path.exists());
-    }
+    alone(|| {
+        let folder = Folder::new("race");
+        let path = folder.path("socket");
+        for _ in 0..50 {
+            drop(StdListener::bind(&path));
+            let bind = |path: PathBuf| move || UnixListener::bind(path);
+            let threads: Vec<_> = (0..4)
+                .map(|_| std::thread::spawn(bind(path.clone())))
+                .collect();
+            let bound: Vec<_> = threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect();
+            assert_eq!(bound.iter().filter(|bound| bound.is_ok()).count(), 1);
+            assert!(UnixStream::connect(&path).is_ok());
+            drop(bound);
+            assert!(!path.exists());
+        }
+    });
 }
 
 #[test]

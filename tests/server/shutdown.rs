@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::process::alone;
 use crate::support::server::{DEADLINE, without_dates};
 use crate::support::system::raise_limit;
 use waterwheel::http::testing::TestClient;
@@ -68,21 +69,23 @@ fn answer(stream: &mut TcpStream) -> String {
 
 #[test]
 fn the_loop_answers_five_hundred_clients_in_the_queue_before_it_ends() {
-    raise_limit();
-    block_on(async {
-        let server = Server::bind("127.0.0.1:0").unwrap();
-        let address = server.local_address();
-        let clients: Vec<_> = (0..500).map(|_| asking(address, "/")).collect();
-        let (ended, report) = join(server.serve(handler), server.shutdown(DEADLINE)).await;
-        ended.unwrap();
-        assert_eq!(
-            (report.finished, report.cut, report.turned_away),
-            (500, 0, 0)
-        );
-        for client in clients {
-            assert_eq!(rest(client), LAST);
-        }
-        assert!(TcpStream::connect(address).is_err());
+    alone(|| {
+        raise_limit();
+        block_on(async {
+            let server = Server::bind("127.0.0.1:0").unwrap();
+            let address = server.local_address();
+            let clients: Vec<_> = (0..500).map(|_| asking(address, "/")).collect();
+            let (ended, report) = join(server.serve(handler), server.shutdown(DEADLINE)).await;
+            ended.unwrap();
+            assert_eq!(
+                (report.finished, report.cut, report.turned_away),
+                (500, 0, 0)
+            );
+            for client in clients {
+                assert_eq!(rest(client), LAST);
+            }
+            assert!(TcpStream::connect(address).is_err());
+        });
     });
 }
 
@@ -477,7 +480,7 @@ fn poll_with_a_timeout_returns_in_time_under_load() {
 #[test]
 fn a_thread_that_is_dropped_leaves_nothing_behind() {
     // The descriptors of the whole process count, and other tests open some, too.
-    crate::support::process::alone(|| {
+    alone(|| {
         block_on(async {
             let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
             let server = Server::builder()

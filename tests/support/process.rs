@@ -1,4 +1,7 @@
 //! Tests in a process of their own, for claims about the whole process.
+//!
+//! That a socket is closed is such a claim: a program that another test starts has copies of all descriptors
+//! until its `exec`, also of those with `FD_CLOEXEC`. For a moment, a listener that is dropped still answers.
 
 use std::any::type_name;
 use std::env;

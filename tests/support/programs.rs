@@ -70,8 +70,8 @@ pub(crate) fn start_example(name: &str, arguments: &[&str]) -> (Owned, SocketAdd
     (example, address.parse().unwrap())
 }
 
-/// Reserves a port for another process to listen on. While this socket is open, the kernel gives the port
-/// only to a socket that also sets `SO_REUSEPORT`.
+/// Reserves a port for another process to listen on. Until one does, the kernel refuses connections. While this
+/// socket is open, the kernel gives the port only to a socket that also sets `SO_REUSEPORT`.
 pub(crate) fn reserve_port() -> (OwnedFd, SocketAddr) {
     let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
     net::sockopt::set_socket_reuseport(&socket, true).unwrap();

@@ -20,6 +20,7 @@ use waterwheel::runtime::{
 
 use super::process::Process;
 use super::served::{answered, get, read_answer, say, within};
+use crate::support::process::alone;
 use crate::support::server::{Client, DEADLINE, without_dates};
 use crate::support::system::raise_limit;
 
@@ -208,14 +209,16 @@ fn r_09_join_waits_for_a_slow_request() {
 
 #[test]
 fn r_10_a_dropped_server_leaves_no_thread_behind() {
-    let server = running();
-    let (address, stopper) = (server.local_address(), server.stopper());
-    let mut idle = client(address);
-    ask(&mut idle, "/");
-    drop(server);
-    stopper.wait();
-    assert!(TcpStream::connect(address).is_err());
-    assert!(matches!(idle.stream.read(&mut [0]), Ok(0)));
+    alone(|| {
+        let server = running();
+        let (address, stopper) = (server.local_address(), server.stopper());
+        let mut idle = client(address);
+        ask(&mut idle, "/");
+        drop(server);
+        stopper.wait();
+        assert!(TcpStream::connect(address).is_err());
+        assert!(matches!(idle.stream.read(&mut [0]), Ok(0)));
+    });
 }
 
 #[test]
@@ -411,12 +414,14 @@ fn a_05_a_stopper_reports_readiness_and_can_stop_repeatedly() {
 
 #[test]
 fn a_06_a_dropped_server_does_not_listen() {
-    let server = Server::bind("127.0.0.1:0").unwrap();
-    let address = server.local_address();
-    let held = descriptors::held();
-    assert!(held > 0);
-    drop(server);
-    assert!(TcpStream::connect(address).is_err());
+    alone(|| {
+        let server = Server::bind("127.0.0.1:0").unwrap();
+        let address = server.local_address();
+        let held = descriptors::held();
+        assert!(held > 0);
+        drop(server);
+        assert!(TcpStream::connect(address).is_err());
+    });
 }
 
 #[test]
@@ -476,33 +481,35 @@ fn m_02_two_slow_clients_wait_side_by_side() {
 
 #[test]
 fn b_07_after_so_many_requests_those_in_flight_are_finished_and_new_ones_are_refused() {
-    block_on(async {
-        let server = Server::bind("127.0.0.1:0").unwrap();
-        let (address, stopper) = (server.local_address(), server.stopper());
-        let left = Cell::new(2);
-        let counted = async move |request: Request<'_>| {
-            left.set(left.get() - 1);
-            if left.get() == 0 {
-                stopper.stop();
-            }
-            handler(request).await
-        };
-        let clients = spawn_blocking(move || {
-            let mut slow = client(address);
-            slow.send(get("/sleep"));
-            thread::sleep(Duration::from_millis(50));
-            let second = ask(&mut client(address), "/");
-            thread::sleep(Duration::from_millis(50));
-            let third = TcpStream::connect(address)
-                .map(drop)
-                .map_err(|error| error.kind());
-            (read_answer(&mut slow).1, second, third)
+    alone(|| {
+        block_on(async {
+            let server = Server::bind("127.0.0.1:0").unwrap();
+            let (address, stopper) = (server.local_address(), server.stopper());
+            let left = Cell::new(2);
+            let counted = async move |request: Request<'_>| {
+                left.set(left.get() - 1);
+                if left.get() == 0 {
+                    stopper.stop();
+                }
+                handler(request).await
+            };
+            let clients = spawn_blocking(move || {
+                let mut slow = client(address);
+                slow.send(get("/sleep"));
+                thread::sleep(Duration::from_millis(50));
+                let second = ask(&mut client(address), "/");
+                thread::sleep(Duration::from_millis(50));
+                let third = TcpStream::connect(address)
+                    .map(drop)
+                    .map_err(|error| error.kind());
+                (read_answer(&mut slow).1, second, third)
+            });
+            let (ended, clients) = join(server.serve(counted), clients).await;
+            ended.unwrap();
+            let (first, second, third) = clients.unwrap();
+            assert_eq!((&*first, &*second), ("here", "here"));
+            assert_eq!(third, Err(ErrorKind::ConnectionRefused));
         });
-        let (ended, clients) = join(server.serve(counted), clients).await;
-        ended.unwrap();
-        let (first, second, third) = clients.unwrap();
-        assert_eq!((&*first, &*second), ("here", "here"));
-        assert_eq!(third, Err(ErrorKind::ConnectionRefused));
     });
 }
 

@@ -16,6 +16,7 @@ use waterwheel::runtime::{
 
 use super::process::Process;
 use super::served::{answered, get, read_answer, say, within};
+use crate::support::process::alone;
 use crate::support::server::{Client, DEADLINE, without_dates};
 
 #[test]
@@ -202,30 +203,32 @@ fn n_08_one_of_two_pending_calls_accepts_the_connection_and_the_other_waits() {
 
 #[test]
 fn n_09_a_close_ends_serve_and_keeps_open_connections() {
-    within(Server::builder(), async |server| {
-        let server = Rc::new(server);
-        let serving = spawn({
-            let server = server.clone();
-            async move { server.serve(say).await }
+    alone(|| {
+        within(Server::builder(), async |server| {
+            let server = Rc::new(server);
+            let serving = spawn({
+                let server = server.clone();
+                async move { server.serve(say).await }
+            });
+            let address = server.local_address();
+            let client = spawn_blocking(move || {
+                let stream = TcpStream::connect(address).unwrap();
+                let mut client = Client { stream };
+                client.send(get("/before"));
+                read_answer(&mut client);
+                client
+            });
+            let mut client = client.await.unwrap();
+            server.close();
+            server.close();
+            serving.await.unwrap().unwrap();
+            assert!(TcpStream::connect(address).is_err());
+            let kept = spawn_blocking(move || {
+                client.send(get("/after"));
+                read_answer(&mut client).1
+            });
+            assert_eq!(kept.await.unwrap(), "GET /after ");
         });
-        let address = server.local_address();
-        let client = spawn_blocking(move || {
-            let stream = TcpStream::connect(address).unwrap();
-            let mut client = Client { stream };
-            client.send(get("/before"));
-            read_answer(&mut client);
-            client
-        });
-        let mut client = client.await.unwrap();
-        server.close();
-        server.close();
-        serving.await.unwrap().unwrap();
-        assert!(TcpStream::connect(address).is_err());
-        let kept = spawn_blocking(move || {
-            client.send(get("/after"));
-            read_answer(&mut client).1
-        });
-        assert_eq!(kept.await.unwrap(), "GET /after ");
     });
 }
 

@@ -17,6 +17,7 @@ use waterwheel::runtime::{JoinHandle, LocalSpawner, join_all, race, spawn, yield
 
 use crate::seeds::run_in_many_orders;
 use crate::service::{Mill, connect, post, read};
+use crate::support::process::alone;
 use crate::support::runtime::{run, tcp_pair};
 
 fn serve_h1(stream: TcpStream, mill: Mill) -> JoinHandle<hyper::Result<()>> {
@@ -191,43 +192,45 @@ async fn serve_auto(listener: TcpListener, mill: Mill, stop: CancellationToken) 
 
 #[test]
 fn auto_serves_both_versions_at_one_address_and_ends_after_the_requests_under_way() {
-    run_in_many_orders(async || {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_address().unwrap();
-        let h1 = connect(&listener).await;
-        let idle = connect(&listener).await;
-        let h2 = connect(&listener).await;
-        let (mill, stop) = (Mill::default(), CancellationToken::new());
-        let server = spawn(serve_auto(listener, mill.clone(), stop.clone()));
+    alone(|| {
+        run_in_many_orders(async || {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_address().unwrap();
+            let h1 = connect(&listener).await;
+            let idle = connect(&listener).await;
+            let h2 = connect(&listener).await;
+            let (mill, stop) = (Mill::default(), CancellationToken::new());
+            let server = spawn(serve_auto(listener, mill.clone(), stop.clone()));
 
-        let (mut h1, connection) = client1::handshake(h1).await.unwrap();
-        let h1_connection = spawn(connection);
-        let (mut idle, connection) = client1::handshake(idle).await.unwrap();
-        let idle_connection = spawn(connection);
-        let (mut h2, connection) = client2::handshake(LocalSpawner, h2).await.unwrap();
-        let h2_connection = spawn(connection);
-        let answer = idle.send_request(post("/", 3)).await.unwrap();
-        assert_eq!(read(answer.into_body()).await, "3 bytes");
+            let (mut h1, connection) = client1::handshake(h1).await.unwrap();
+            let h1_connection = spawn(connection);
+            let (mut idle, connection) = client1::handshake(idle).await.unwrap();
+            let idle_connection = spawn(connection);
+            let (mut h2, connection) = client2::handshake(LocalSpawner, h2).await.unwrap();
+            let h2_connection = spawn(connection);
+            let answer = idle.send_request(post("/", 3)).await.unwrap();
+            assert_eq!(read(answer.into_body()).await, "3 bytes");
 
-        let slow1 = spawn(h1.send_request(post("/slow", 1)));
-        let slow2 = spawn(h2.send_request(post("/slow", 200_000)));
-        while mill.slow.get() < 2 {
-            yield_now().await;
-        }
-        stop.cancel();
-        idle_connection.await.unwrap().unwrap(); // the server closes it at once
-        assert!(!server.is_finished());
-        assert!(TcpStream::connect(address).await.is_err());
-        mill.ground.notify_all();
-        for (slow, bytes) in [(slow1, 1), (slow2, 200_000)] {
-            let answer = slow.await.unwrap().unwrap();
-            assert_eq!(read(answer.into_body()).await, format!("{bytes} bytes"));
-        }
-        server.await.unwrap();
-        h1_connection.await.unwrap().unwrap();
-        h2_connection.await.unwrap().unwrap();
-        drop((h1, idle, h2));
-        assert_eq!(Rc::strong_count(&mill.seen), 1); // no connection keeps the state
+            let slow1 = spawn(h1.send_request(post("/slow", 1)));
+            let slow2 = spawn(h2.send_request(post("/slow", 200_000)));
+            while mill.slow.get() < 2 {
+                yield_now().await;
+            }
+            stop.cancel();
+            idle_connection.await.unwrap().unwrap(); // the server closes it at once
+            assert!(!server.is_finished());
+            assert!(TcpStream::connect(address).await.is_err());
+            mill.ground.notify_all();
+            for (slow, bytes) in [(slow1, 1), (slow2, 200_000)] {
+                let answer = slow.await.unwrap().unwrap();
+                assert_eq!(read(answer.into_body()).await, format!("{bytes} bytes"));
+            }
+            server.await.unwrap();
+            h1_connection.await.unwrap().unwrap();
+            h2_connection.await.unwrap().unwrap();
+            drop((h1, idle, h2));
+            assert_eq!(Rc::strong_count(&mill.seen), 1); // no connection keeps the state
+        });
     });
 }
 
