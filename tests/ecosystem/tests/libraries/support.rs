@@ -9,6 +9,8 @@ use programs::Owned;
 
 #[path = "../../../support/postgres.rs"]
 pub(crate) mod postgres;
+#[path = "../../../support/process.rs"]
+pub(crate) mod process;
 #[path = "../../../support/programs.rs"]
 pub(crate) mod programs;
 #[path = "../../../support/runtime.rs"]
