@@ -7,7 +7,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use crate::support::skip::skip;
-use crate::support::tls::{ask, connect, read_all, read_answer, read_late, send_further_bytes};
+use crate::support::tls::{
+    ask, client_builder, connect, read_all, read_answer, read_late, send_further_bytes,
+    server_builder,
+};
 use futures_lite::AsyncWriteExt;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection};
@@ -168,14 +171,14 @@ fn configs() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let certificate = made.cert.der().clone();
     let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-    let server = ServerConfig::builder().with_no_client_auth();
+    let server = server_builder();
     let mut server = server
         .with_single_cert(vec![certificate.clone()], key.into())
         .unwrap();
     server.alpn_protocols = vec![b"http/1.1".to_vec()];
     let mut roots = RootCertStore::empty();
     roots.add(certificate).unwrap();
-    let client = ClientConfig::builder().with_root_certificates(roots);
+    let client = client_builder(rustls::DEFAULT_VERSIONS).with_root_certificates(roots);
     let mut client = client.with_no_client_auth();
     client.alpn_protocols = vec![b"http/1.1".to_vec()];
     (Arc::new(server), Arc::new(client))

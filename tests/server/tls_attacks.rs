@@ -17,8 +17,8 @@ use crate::support::runtime::run;
 use crate::support::server::DEADLINE;
 use crate::support::system::cpu_ticks;
 use crate::support::tls::{
-    Authority, MemoryClient, ask, configs, connect, pair, pair_through, read_all, read_answer,
-    roots,
+    Authority, MemoryClient, ask, client_builder, configs, connect, pair, pair_through, read_all,
+    read_answer, roots,
 };
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use rustls::crypto::cipher::{MessageEncrypter, OutboundPlainMessage};
@@ -665,7 +665,7 @@ fn without_tickets_no_session_of_the_older_protocol_resumes() {
             request.respond(StatusCode::OK, text, ()).await
         };
         let server = server.stoppable("127.0.0.1:0", move || resumed).unwrap();
-        let older = ClientConfig::builder_with_protocol_versions(&[&rustls::version::TLS12]);
+        let older = client_builder(&[&rustls::version::TLS12]);
         let older = older.with_root_certificates(roots(&authority));
         let older = Arc::new(older.with_no_client_auth());
         for expected in ["false", kind] {

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use crate::support::process::alone;
 use crate::support::server::DEADLINE;
 use crate::support::tls::{
-    Authority, Pair, ask, client_config, configs, connect, connect_for, pem, read_all, read_answer,
-    roots,
+    Authority, Pair, ask, client_builder, client_config, configs, connect, connect_for, pem,
+    read_all, read_answer, roots, server_builder,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -71,7 +71,7 @@ fn client_of(
     authority: &Authority,
     version: &'static rustls::SupportedProtocolVersion,
 ) -> Arc<ClientConfig> {
-    let config = ClientConfig::builder_with_protocol_versions(&[version]);
+    let config = client_builder(&[version]);
     let config = config.with_root_certificates(roots(authority));
     Arc::new(config.with_no_client_auth())
 }
@@ -224,7 +224,7 @@ fn the_name_chooses_the_certificate() {
 
 /// A client with a certificate.
 fn client_with(authority: &Authority, pair: &Pair) -> Arc<ClientConfig> {
-    let config = ClientConfig::builder().with_root_certificates(roots(authority));
+    let config = client_builder(rustls::DEFAULT_VERSIONS).with_root_certificates(roots(authority));
     let chain = vec![pair.certificate.clone()];
     let config = config.with_client_auth_cert(chain, pair.key.clone_key());
     Arc::new(config.unwrap())
@@ -857,7 +857,7 @@ fn a_client_without_room_receives_503_over_tls() {
 fn a_configuration_of_rustls_can_be_used_and_has_no_early_data() {
     let authority = Authority::new();
     let pair = authority.server(&["localhost"]);
-    let config = rustls::ServerConfig::builder().with_no_client_auth();
+    let config = server_builder();
     let mut config = config
         .with_single_cert(vec![pair.certificate.clone()], pair.key.clone_key())
         .unwrap();

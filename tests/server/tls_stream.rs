@@ -11,8 +11,8 @@ use std::time::Duration;
 use crate::support::runtime::run;
 use crate::support::server::DEADLINE;
 use crate::support::tls::{
-    Authority, MemoryClient, TlsClient, ask, configs, connect, pair, pair_through, read_all,
-    read_answer, read_late, roots, send_further_bytes,
+    Authority, MemoryClient, TlsClient, ask, client_builder, configs, connect, pair, pair_through,
+    read_all, read_answer, read_late, roots, send_further_bytes,
 };
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use rustls::pki_types::ServerName;
@@ -546,7 +546,7 @@ fn a_handshake_of_the_older_protocol_is_whole_when_accept_returns() {
         let authority = Authority::new();
         let (certificate, key) = authority.server(&["localhost"]).pem();
         let server = TlsConfig::from_pem(certificate, key).unwrap();
-        let older = ClientConfig::builder_with_protocol_versions(&[&rustls::version::TLS12]);
+        let older = client_builder(&[&rustls::version::TLS12]);
         let older = older.with_root_certificates(roots(&authority));
         let (near, far) = MemoryStream::pair();
         let mut client = MemoryClient::new(Arc::new(older.with_no_client_auth()), near);

@@ -13,8 +13,13 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, date_time_ymd,
 };
+use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::server::WantsServerCert;
+use rustls::{
+    ClientConfig, ClientConnection, ConfigBuilder, RootCertStore, ServerConfig, StreamOwned,
+    SupportedProtocolVersion, WantsVerifier,
+};
 use socket2::SockRef;
 use waterwheel::http::testing::MemoryStream;
 use waterwheel::http::tls::{TlsAcceptor, TlsConfig, TlsStream};
@@ -138,9 +143,27 @@ pub(crate) fn configs() -> (TlsConfig, Arc<ClientConfig>) {
     (config, client_config(&authority))
 }
 
+/// The begin of a client's configuration. The cryptography is named, because `rustls` has no default if both of
+/// its providers are built in, as `--all-features` does.
+pub(crate) fn client_builder(
+    versions: &[&'static SupportedProtocolVersion],
+) -> ConfigBuilder<ClientConfig, WantsVerifier> {
+    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(versions)
+        .unwrap()
+}
+
+/// The begin of a server's configuration, without certificates of clients.
+pub(crate) fn server_builder() -> ConfigBuilder<ServerConfig, WantsServerCert> {
+    ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+}
+
 /// A client that trusts an authority, and offers `http/1.1`.
 pub(crate) fn client_config(authority: &Authority) -> Arc<ClientConfig> {
-    let mut config = ClientConfig::builder()
+    let mut config = client_builder(rustls::DEFAULT_VERSIONS)
         .with_root_certificates(roots(authority))
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];

@@ -169,6 +169,9 @@ impl ClientBuilder {
     /// (`rustls-native-certs`), or the verifier of the system (`rustls-platform-verifier`). If the configuration has
     /// no ALPN protocols, the client offers `http/1.1`.
     ///
+    /// If both of the features `tls` and `tls-aws-lc-rs` are on, `rustls` knows no default cryptography, and
+    /// `ClientConfig::builder` panics. Then name one with `ClientConfig::builder_with_provider`.
+    ///
     /// # Examples
     ///
     /// The public web needs `roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned())`. Servers of your own network

@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rustls::{ClientConfig, ServerConfig, ServerConnection, StreamOwned};
+use rustls::{ClientConfig, ServerConnection, StreamOwned};
 use tungstenite::Message;
 use waterwheel::http::client::Client;
 use waterwheel::http::web::proxy::ReverseProxy;
@@ -14,7 +14,7 @@ use waterwheel::http::{Request, Server, StatusCode, shared};
 use super::origin::{Connected, Origin};
 use super::{GET, builder, websocket_echo};
 use crate::support::server::{DEADLINE, TestServer};
-use crate::support::tls::{Authority, client_config, configs};
+use crate::support::tls::{Authority, client_config, configs, server_builder};
 
 /// A proxy in front of a server of https with this port.
 fn proxy_to(port: u16, config: Arc<ClientConfig>) -> TestServer {
@@ -59,7 +59,7 @@ fn read_head(stream: &mut Secured) -> bool {
 fn secured(serve: impl Fn(Secured) + Send + Sync + 'static) -> (Origin, Arc<ClientConfig>) {
     let authority = Authority::new();
     let pair = authority.server(&["localhost"]);
-    let config = ServerConfig::builder().with_no_client_auth();
+    let config = server_builder();
     let config = config.with_single_cert(vec![pair.certificate], pair.key);
     let config = Arc::new(config.unwrap());
     let origin = Origin::serve(move |connected| {
