@@ -3,10 +3,11 @@
 use std::fmt;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::server::{PAGE_BYTES, Process};
+use super::server::{PAGE_BYTES, Process, time_without_processor};
 use crate::PIECE_BYTES;
 
 /// The longest wait for a byte.
@@ -176,14 +177,30 @@ pub(crate) struct Latencies(Vec<Duration>);
 
 impl Latencies {
     /// Measures a polite client, which sends a request about once a millisecond and waits for each answer.
-    pub(crate) fn of(polite: &mut Client, duration: Duration) -> Self {
+    ///
+    /// Leaves out the time for which the client or the server, whichever had to wait longer, was ready to run but
+    /// had no processor: other processes may load the machine.
+    pub(crate) fn of(server: &Process, polite: &mut Client, duration: Duration) -> Self {
+        let without_processor = || {
+            [
+                server.time_without_processor(),
+                time_without_processor(Path::new("/proc/thread-self")),
+            ]
+        };
         let end = Instant::now() + duration;
         let mut latencies = Vec::new();
         while Instant::now() < end {
             thread::sleep(Duration::from_millis(1));
+            let before = without_processor();
             let asked = Instant::now();
             polite.ask("/");
-            latencies.push(asked.elapsed());
+            let latency = asked.elapsed();
+            let after = without_processor();
+            let waits = after
+                .iter()
+                .zip(before)
+                .map(|(after, before)| after.saturating_sub(before));
+            latencies.push(latency.saturating_sub(waits.max().unwrap_or_default()));
         }
         Self(latencies)
     }

@@ -122,7 +122,8 @@ fn a_client_that_pipelines_without_pause_does_not_delay_a_polite_one() {
         let flood = Flood::start(&server);
         assert_once(10, || {
             let before = answered(&server);
-            let latencies = Latencies::of(&mut Client::new(&server), Duration::from_secs(1));
+            let latencies =
+                Latencies::of(&server, &mut Client::new(&server), Duration::from_secs(1));
             let others = answered(&server) - before - latencies.len();
             println!("beside {others} answers: {latencies}");
             assert!(
@@ -147,7 +148,7 @@ fn many_large_answers_at_once_do_not_delay_a_polite_client() {
             polite.ask("/");
             let latencies = thread::scope(|scope| {
                 scope.spawn(|| others.iter_mut().for_each(|client| client.send("/large")));
-                Latencies::of(&mut polite, Duration::from_secs(1))
+                Latencies::of(&server, &mut polite, Duration::from_secs(1))
             });
             println!("beside {LARGE_ANSWERS} large answers: {latencies}");
             latencies.longest() < LATENCY_MAX
@@ -183,7 +184,7 @@ fn latencies_beside_slow_sockets(server: &Process) -> Latencies {
     let duration = Duration::from_secs(2);
     thread::scope(|scope| {
         scope.spawn(|| drip(&mut clients, duration, Instant::now() + duration));
-        Latencies::of(&mut Client::new(server), duration)
+        Latencies::of(server, &mut Client::new(server), duration)
     })
 }
 
@@ -198,9 +199,9 @@ fn latencies_beside_slow_clients(server: &Process) -> Latencies {
     let latencies = thread::scope(|scope| {
         scope.spawn(|| drip(&mut clients, SHORT, last + SHORT));
         let slow = (first + SHORT).saturating_duration_since(Instant::now());
-        Latencies::of(&mut good, slow)
+        Latencies::of(server, &mut good, slow)
     });
-    let cut = Latencies::of(&mut good, Duration::from_millis(200));
+    let cut = Latencies::of(server, &mut good, Duration::from_millis(200));
     println!("beside clients that are cut: {cut}");
     clients.into_iter().for_each(Slow::assert_cut);
     latencies

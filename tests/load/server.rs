@@ -5,6 +5,7 @@ use std::env;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -203,6 +204,17 @@ impl Process {
         self.size("VmRSS:")
     }
 
+    /// Returns the time for which its threads were ready to run but had no processor.
+    pub(crate) fn time_without_processor(&self) -> Duration {
+        let threads = fs::read_dir(self.file("task"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        threads
+            .map(|thread| time_without_processor(&thread.path()))
+            .sum()
+    }
+
     /// Resets the peak.
     pub(crate) fn reset_peak(&self) {
         // `clear_refs` in proc(5). If it cannot be written, the old peak only hides less than the server
@@ -237,6 +249,17 @@ impl Process {
     fn file(&self, name: &str) -> String {
         format!("/proc/{}/{name}", self.child.id())
     }
+}
+
+/// Returns the time for which a thread was ready to run but had no processor, from its folder in `/proc`. It is
+/// zero if the kernel does not count it (`schedstat`, proc(5)).
+pub(crate) fn time_without_processor(thread: &Path) -> Duration {
+    let counts = fs::read_to_string(thread.join("schedstat")).unwrap_or_default();
+    let waited = counts
+        .split(' ')
+        .nth(1)
+        .and_then(|count| count.parse().ok());
+    Duration::from_nanos(waited.unwrap_or_default())
 }
 
 fn connect(address: SocketAddr) -> io::Result<TcpStream> {
