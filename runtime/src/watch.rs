@@ -177,6 +177,7 @@ mod off {
             Self
         }
 
+        #[expect(clippy::unused_self, reason = "the watch that is on needs it")]
         pub(crate) fn stop(self) {}
     }
 }
@@ -198,6 +199,7 @@ mod unknown_place {
             Self
         }
 
+        #[expect(clippy::unused_self, reason = "a known place needs it")]
         pub(crate) fn location(self) -> Option<&'static Location<'static>> {
             None
         }

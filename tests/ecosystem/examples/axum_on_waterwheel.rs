@@ -135,7 +135,7 @@ fn main() -> Result<()> {
         drop(listener);
         let http2 = async {
             if let Some(graceful) = port.graceful.take() {
-                drop(timeout(GRACE, graceful.shutdown()).await); // the end of `block_on` cuts the rest
+                let _ = timeout(GRACE, graceful.shutdown()).await; // the end of `block_on` cuts the rest
             }
         };
         let (report, ()) = join(port.http1.shutdown(GRACE), http2).await;
