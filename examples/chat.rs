@@ -89,6 +89,7 @@ async fn visit(room: &Rc<Room>, request: Request<'_>) -> Result<Responded> {
 fn main() -> Result<()> {
     let address = std::env::args().nth(1);
     let address = address.unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+    // The outer `Rc` is that of `with`. The task of each visit needs one of its own, so the state is an `Rc`, too.
     let room = Rc::new(Rc::new(Room::new()));
     let router = Router::new()
         .get("/", async || Html(include_str!("pages/chat.html")))

@@ -7,10 +7,11 @@
 //! ```
 //!
 //! You should see `hello over TLSv1.3 …` both times. Without the names of two PEM files, the example makes a
-//! certificate for `localhost`, which no client trusts: hence `--insecure`. With files, `kill -HUP` makes the server
-//! read them again. Requests under way do not notice. Under systemd, add `with_systemd` to the reloader, and
-//! `systemctl reload` waits for the new certificate (`Type=notify-reload`); the guide about production has the unit. A
-//! certificate that has expired is a warning in the log of `tracing` when it is read.
+//! certificate for `localhost`, which no client trusts: hence `--insecure`. The page of the module `http::tls` has a
+//! command that makes two such files. With files, `kill -HUP` makes the server read them again. Requests under way do
+//! not notice. Under systemd, add `with_systemd` to the reloader, and `systemctl reload` waits for the new certificate
+//! (`Type=notify-reload`); the guide about production has the unit. A certificate that has expired is a warning in the
+//! log of `tracing` when it is read.
 #![allow(clippy::print_stdout, reason = "an example prints")]
 #![allow(clippy::print_stderr, reason = "an example prints errors")]
 

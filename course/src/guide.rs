@@ -58,6 +58,12 @@ fn tell(stage: &Stage, outcome: &Outcome) -> io::Result<()> {
                     let place = place.map_or_else(String::new, |(place, _)| format!(": {place}"));
                     println!("\n  This claim also needs TODO {part}{place}");
                 }
+                if first.output.contains("the test has not ended") {
+                    println!(
+                        "\n  See where it stops: cargo run -p course -- trace {}",
+                        stage.number
+                    );
+                }
                 println!(
                     "\nThe claims are in {}",
                     stages::shown(&stage.home().join("tests/claims.rs"))

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
-use rustls::ClientConfig;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+use rustls::{ClientConfig, RootCertStore};
 use waterwheel::http::client::{Client, Redirects, RequestErrorKind};
 use waterwheel::http::tls::TlsConfig;
 use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
@@ -306,6 +307,29 @@ fn our_own_server_over_tcp_tls_and_a_unix_socket() {
     });
 }
 
+/// `openssl req -x509` makes such certificates. RFC 5280, 4.2.1.9: the key of an authority signs certificates.
+#[test]
+fn the_certificate_of_an_authority_is_refused_with_its_remedy() {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let certificate = params.self_signed(&key).unwrap();
+    let tls = TlsConfig::from_pem(certificate.pem(), key.serialize_pem()).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.der().clone()).unwrap();
+    let config = ClientConfig::builder().with_root_certificates(roots);
+    let config = Arc::new(config.with_no_client_auth());
+    run(async {
+        let server = Server::builder().tls(tls).bind("127.0.0.1:0").unwrap();
+        let uri = format!("https://localhost:{}/", server.local_address().port());
+        spawn(async move { server.serve(echo).await.map(drop) }).detach();
+        let client = Client::builder().tls(config).build();
+        let error = client.get(uri.as_str()).send().await.unwrap_err();
+        assert_eq!(error.kind(), RequestErrorKind::Tls, "{error}");
+        assert!(error.to_string().contains("CA:FALSE"), "{error}");
+    });
+}
+
 #[test]
 fn a_certificate_of_another_name_or_authority_is_refused() {
     let ground = Ground::new("names");
@@ -325,6 +349,8 @@ fn a_certificate_of_another_name_or_authority_is_refused() {
             .build();
         let uri = format!("https://localhost:{}/", address.port());
         let unknown = stranger.get(uri.as_str()).send().await;
+        let text = unknown.as_ref().err().unwrap().to_string();
+        assert!(text.contains("ClientBuilder::tls"), "{text}");
         for refused in [other_name, unknown] {
             let error = refused.unwrap_err();
             assert_eq!(error.kind(), RequestErrorKind::Tls, "{error}");

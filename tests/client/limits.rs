@@ -353,12 +353,12 @@ fn an_error_says_what_happened_and_where() {
         assert!(
             text("http://mill /")
                 .await
-                .ends_with("its URI is malformed: invalid uri character")
+                .contains("its URI is malformed: invalid uri character")
         );
         assert!(
             text("127.0.0.1/no-scheme")
                 .await
-                .contains("its URI is malformed: ")
+                .ends_with("its URI is malformed: invalid format; expected http://host:port/path")
         );
         assert!(text("http://mill/{a}^").await.contains("percent-encoded"));
         // RFC 9110, 4.2.1: a host is not empty.

@@ -61,6 +61,31 @@ fn a_task_that_keeps_no_waker_is_found() {
     });
 }
 
+/// The sentence names the closest part that the program has named, and reads well with a place in it.
+#[test]
+fn a_finding_is_a_sentence_that_names_the_part_of_the_task() {
+    explained_with(Explain::default().poll_max(millis(30)), async {
+        let lost = named("a wait without a waker", poll_fn(|_| Poll::<()>::Pending));
+        start("lost", lost).await;
+        let bell = Rc::new(Notify::new());
+        let rung = bell.clone();
+        start("ready", async move { rung.notified().await }).await;
+        bell.notify_all();
+        thread::sleep(millis(80)); // this poll holds the thread
+        let dump = inspect::dump();
+        for (kind, words) in [
+            (
+                "lost waker",
+                ", waits in `a wait without a waker`, and no waker exists: ",
+            ),
+            ("starved task", ", has been in the queue for "),
+        ] {
+            let text = found(&dump, kind)[0].to_string();
+            assert!(text.contains(words), "{text}");
+        }
+    });
+}
+
 #[test]
 fn a_task_whose_waker_was_dropped_without_a_wake_is_found() {
     explained(async {

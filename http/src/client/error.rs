@@ -133,6 +133,13 @@ impl RequestError {
         error
     }
 
+    /// Adds words that stand before the source.
+    #[cfg(feature = "tls-core")]
+    pub(super) fn detailed(mut self, detail: &'static str) -> Self {
+        self.0.detail = detail;
+        self
+    }
+
     /// Adds the place, unless the error has one.
     pub(crate) fn at(mut self, method: &Method, uri: &Uri) -> Self {
         let place = || (method.clone(), uri.clone());

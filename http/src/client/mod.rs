@@ -68,7 +68,7 @@
 //! block_on(async {
 //!     let server = Server::bind("127.0.0.1:0")?;
 //!     let uri = format!("http://{}/", server.local_address());
-//!     let serve = async { Ok(drop(server.serve(echo).await?)) };
+//!     let serve = async { server.serve(echo).await.map_err(Into::into) };
 //!     let ask = async {
 //!         let client = Client::new();
 //!         let response = client.post(uri.as_str()).body("water").send().await?;

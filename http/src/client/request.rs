@@ -81,7 +81,7 @@ impl<'b> ClientRequest<'b> {
         let (uri, fault) = match uri {
             Ok(uri) => (uri, None),
             Err(error) => {
-                let text = format!("its URI is malformed: {error}");
+                let text = format!("its URI is malformed: {error}; expected http://host:port/path");
                 let fault = RequestError::of(RequestErrorKind::Request, text);
                 (Uri::default(), Some(fault))
             }
@@ -207,7 +207,7 @@ impl<'b> ClientRequest<'b> {
     ///         assert_eq!(response.text().await?, "sort=up&grain=rye+%26+oat&number=2&tag=new&tag=old");
     ///         Ok::<(), Box<dyn std::error::Error>>(())
     ///     };
-    ///     let serve = async { Ok(drop(server.serve(echo).await?)) };
+    ///     let serve = async { server.serve(echo).await.map_err(Into::into) };
     ///     race(ask, serve).await
     /// })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -249,7 +249,7 @@ impl<'b> ClientRequest<'b> {
     ///         assert_eq!(response.text().await?, "Basic bWlsbGVyOmZsb3Vy");
     ///         Ok::<(), Box<dyn std::error::Error>>(())
     ///     };
-    ///     let serve = async { Ok(drop(server.serve(echo).await?)) };
+    ///     let serve = async { server.serve(echo).await.map_err(Into::into) };
     ///     race(ask, serve).await
     /// })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -401,7 +401,7 @@ impl<'b> ClientRequest<'b> {
     ///         assert_eq!(response.text().await?, "grain=rye+%26+oat&sacks=7");
     ///         Ok::<(), Box<dyn std::error::Error>>(())
     ///     };
-    ///     let serve = async { Ok(drop(server.serve(echo).await?)) };
+    ///     let serve = async { server.serve(echo).await.map_err(Into::into) };
     ///     race(ask, serve).await
     /// })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())

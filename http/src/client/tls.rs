@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection};
+use rustls::{CertificateError, ClientConfig, ClientConnection, Error};
 
 use super::error::{RequestError, RequestErrorKind};
 use crate::transport::io::Io;
@@ -56,7 +56,10 @@ pub(super) async fn handshake(
     host: &str,
     io: Box<dyn Io>,
 ) -> Result<ClientTls, RequestError> {
-    let failed = |error: io::Error| RequestError::of(RequestErrorKind::Tls, error);
+    let failed = |error: io::Error| {
+        let detail = remedy(&error);
+        RequestError::of(RequestErrorKind::Tls, error).detailed(detail)
+    };
     // The name of the URI, and not of an address that it resolves to, is the one that the certificate must have.
     let name = host.trim_start_matches('[').trim_end_matches(']');
     let name = ServerName::try_from(name.to_owned())
@@ -88,6 +91,23 @@ pub(super) async fn handshake(
     }
     drop(tls);
     Ok(stream)
+}
+
+/// Returns the remedy of the two faults that certificates of one's own have most often, or an empty text.
+fn remedy(error: &io::Error) -> &'static str {
+    let inner = error.get_ref().and_then(|error| error.downcast_ref());
+    match inner {
+        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+            "no root certificate of ClientBuilder::tls has issued the server's"
+        }
+        // This error has no variant of its own in rustls.
+        Some(Error::InvalidCertificate(CertificateError::Other(error)))
+            if format!("{error:?}").contains("CaUsedAsEndEntity") =>
+        {
+            "the server's certificate is one of an authority; make it with basicConstraints=CA:FALSE"
+        }
+        _ => "",
+    }
 }
 
 impl ClientTls {

@@ -35,6 +35,22 @@
 //! | use TLS in an accept loop of your own | [`TlsAcceptor`] |
 //! | configure all that rustls has | `TlsConfig::from` a [`rustls::ServerConfig`] |
 //!
+//! # A certificate for tests
+//!
+//! This command makes a certificate for `localhost` that signs itself:
+//!
+//! ```text
+//! openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj /CN=localhost \
+//!     -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE \
+//!     -keyout key.pem -out cert.pem
+//! curl --cacert cert.pem https://localhost:8443/
+//! ```
+//!
+//! Without the last `-addext`, openssl makes the certificate of an authority. curl accepts one as a server's, but
+//! rustls does not, and so the [client](crate::client) of this crate does not, either.
+//!
+//! # Keys
+//!
 //! A handshake with an RSA key takes about ten times the time of one with an ECDSA key, on the thread that serves
 //! all other clients. So prefer ECDSA.
 //!

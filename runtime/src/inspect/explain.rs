@@ -166,7 +166,9 @@ pub fn dumper() -> Option<Dumper> {
 pub fn dump() -> Dump {
     match dumper() {
         Some(dumper) => dumper.dump(),
-        None => Dump::refused("this thread is not inside a runtime that was built with `explain`"),
+        None => Dump::refused(
+            "this thread is not inside a runtime that was built with `inspect` or `explain`",
+        ),
     }
 }
 

@@ -141,6 +141,19 @@ fn spawned_at(site: Site) -> String {
     site.map_or_else(String::new, |site| format!(", spawned at {site}"))
 }
 
+/// The tasks of a finding, as the subject of a sentence. A verb follows.
+fn subject(site: Site, tasks: &[&Snapshot], names: &TreeNames<'_>) -> String {
+    let mut text = names.task(tasks[0].tracked.task);
+    text.push_str(&spawned_at(site));
+    match tasks.len() - 1 {
+        0 => {}
+        others => _ = write!(text, " and {} of the same place", counted(others, "other")),
+    }
+    // Closes the words about the place.
+    text.push_str(if site.is_some() { "," } else { "" });
+    text
+}
+
 /// Tasks with one fault, by the places that have spawned them. Each place is one finding.
 fn by_site<'a>(
     tasks: impl Iterator<Item = &'a Snapshot>,
@@ -169,19 +182,21 @@ fn ids(tasks: &[&Snapshot], names: &TreeNames<'_>) -> Vec<String> {
 fn lost_wakers(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
     let names = evidence.names;
     for (site, tasks) in by_site(evidence.tasks.iter().filter(|task| task.is_lost())) {
-        let first = names.task(tasks[0].tracked.task);
-        let others = match tasks.len() - 1 {
-            0 => String::new(),
-            others => format!(" and {} of the same place", counted(others, "other")),
-        };
-        let spawned = spawned_at(site);
-        let verb = if others.is_empty() { "waits" } else { "wait" };
+        let subject = subject(site, &tasks, names);
+        let verb = if tasks.len() == 1 { "waits" } else { "wait" };
+        // The innermost name of the program is the closest hint.
+        let mut reasons = tasks[0].tracked.reasons.iter();
+        let part = reasons
+            .rfind(|reason| matches!(reason.detail, Subject::Named(_)))
+            .map_or_else(String::new, |reason| {
+                format!(" in `{}`", Shown(reason.label))
+            });
         // One finding for each place. A fault in a worker would otherwise fill the dump.
         findings.push(Finding {
             kind: "lost waker",
             text: format!(
-                "{first}{spawned}{others} {verb}, and no waker exists: the last poll has returned `Pending` and \
-                 kept none, or all clones were dropped without a wake. No event can end the wait"
+                "{subject} {verb}{part}, and no waker exists: the last poll has returned `Pending` and kept \
+                 none, or all clones were dropped without a wake. No event can end the wait"
             ),
             tasks: ids(&tasks, names),
             place: site,
@@ -198,10 +213,9 @@ fn storms(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
             findings.push(Finding {
                 kind: "self-wake storm",
                 text: format!(
-                    "{}{} has woken itself in each of its last {} polls: it polls instead of waiting. A task that \
+                    "{} has woken itself in each of its last {} polls: it polls instead of waiting. A task that \
                      only lets others run calls yield_now",
-                    names.task(tracked.task),
-                    spawned_at(tracked.site),
+                    subject(tracked.site, &[task], names),
                     tracked.self_wakes
                 ),
                 tasks: vec![names.id(tracked.task)],
@@ -215,6 +229,8 @@ fn storms(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
 pub(super) fn long_poll_text(poll: &LongPoll, task: &str, is_running: bool) -> String {
     let verb = if is_running { "holds" } else { "has held" };
     let since = if is_running { "since" } else { "for" };
+    // Closes the words about the place.
+    let comma = if poll.task_site.is_some() { "," } else { "" };
     // The innermost named future is the closest hint, because a poll has no stack that can be read.
     let part = match (poll.label, poll.site) {
         (Some(label), Some(site)) => format!(", in `{}` of {site}", Shown(label)),
@@ -222,8 +238,8 @@ pub(super) fn long_poll_text(poll: &LongPoll, task: &str, is_running: bool) -> S
         (None, _) => String::new(),
     };
     format!(
-        "{task}{} {verb} the thread {since} {}{part}, and all other tasks wait: move long work to spawn_blocking, or \
-         let others run with yield_now",
+        "{task}{}{comma} {verb} the thread {since} {}{part}, and all other tasks wait: move long work to \
+         spawn_blocking, or let others run with yield_now",
         spawned_at(poll.task_site),
         Short(Duration::from_nanos(poll.nanos)),
     )
@@ -270,10 +286,9 @@ fn starved_tasks(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
         findings.push(Finding {
             kind: "starved task",
             text: format!(
-                "{}{} of {} in the queue since {} and not polled{by}",
-                names.task(tasks[0].tracked.task),
-                spawned_at(site),
-                counted(tasks.len(), "task"),
+                "{} {} been in the queue for {} and not polled{by}",
+                subject(site, &tasks, names),
+                if tasks.len() == 1 { "has" } else { "have" },
                 Short(longest.unwrap_or_default()),
             ),
             tasks: ids(&tasks, names),

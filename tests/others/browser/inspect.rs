@@ -558,3 +558,98 @@ fn a_view_in_the_url_leaves_the_head_of_the_page_in_sight() {
     scene.wait_for("scrollY === 0");
     scene.finish();
 }
+
+/// A delta without the spawn of an ended task knows neither its name nor its place: another task has its slot.
+#[test]
+fn a_task_that_has_ended_leaves_the_picture_and_keeps_its_name() {
+    let Some(mut scene) = Scene::open("inspect-ended", &[], "turn") else {
+        return;
+    };
+    for _ in 0..5 {
+        Client::connect(scene.server).ask();
+    }
+    let ends = "ui.recording.events.filter(event => event.kind === 'end')";
+    scene.wait_for(&format!("{ends}.length >= 5"));
+    scene.pause();
+    scene.value("ui.go(ui.recording.length)");
+    let left = format!("{ends}.filter(event => ui.recording.tasks.has(event.task)).length");
+    assert_eq!(scene.count(&left), 0);
+    let open = format!("{ends}.filter(event => ui.recording.open.has(event.task)).length");
+    assert_eq!(scene.count(&open), 0);
+    // The lane of a task ends with it, and its last poll has a duration.
+    let lanes = format!(
+        "{ends}.filter(end => slicesOf(ui.recording).lanes.get(end.task).at(-1).state !== 'running').length"
+    );
+    assert_eq!(scene.count(&lanes), 0);
+    let polls = "ui.recording.events.filter(event => event.kind === 'poll_end' && event.ready && event.polled_ns == null).length";
+    assert_eq!(scene.count(polls), 0);
+    let sentences = format!(
+        "(() => {{
+            const task = {ends}.at(-1).task, name = () => 'it';
+            return ui.recording.events.filter(event => event.task === task && (event.kind === 'end' || event.ready))
+                .map(event => describe(event, name)).join(' ')
+        }})()"
+    );
+    assert_eq!(
+        scene.text(&sentences),
+        "it returns Ready: it has ended. The last poll of it is over."
+    );
+    let kept = "(() => {
+        const id = [...ui.recording.names.values()].find(task => task.place).id, before = ui.recording.name(id);
+        ui.recording.add({ tasks: [{ id, name: null, place: null, parent: null, future_bytes: 0 }] });
+        return [before, ui.recording.name(id)].join() })()";
+    let names = scene.text(kept);
+    let (before, after) = names.split_once(',').unwrap();
+    assert_eq!(before, after);
+    scene.finish();
+}
+
+#[test]
+fn a_finding_with_a_long_path_fits_a_telephone() {
+    let Some(mut scene) = Scene::open("inspect-narrow", &[], "turn") else {
+        return;
+    };
+    scene.pause();
+    let Scene { browser, tab, .. } = &mut scene;
+    browser.resize(tab, 390, 844);
+    let path = "/home/of-a-reader/projects/waterwheel/http/src/server/mod.rs:500:41";
+    let finding = format!(
+        "ui.dump.findings = [{{ kind: 'long poll', text: 'task 1.1.1, spawned at {path} holds the thread' }}]; drawNow(true)"
+    );
+    browser.value(tab, &finding);
+    browser.look(tab, &folder("inspect-pictures").join("narrow-finding.png"));
+    scene.finish();
+}
+
+#[test]
+fn another_view_in_the_url_of_an_open_page_is_shown() {
+    let Some(mut scene) = Scene::open("inspect-hash", &[], "turn") else {
+        return;
+    };
+    scene.value("location.hash = '#lanes'");
+    scene.wait_for("ui.view === 'lanes'");
+    // The browser would draw a frame around a panel with the focus.
+    scene.wait_for("document.activeElement === document.body");
+    // A word that is no view changes nothing.
+    scene.value("location.hash = '#nowhere'");
+    scene.wait_for("ui.view === 'lanes'");
+    scene.finish();
+}
+
+#[test]
+fn only_an_event_of_the_kernel_is_looked_up_by_the_reactor() {
+    let Some(mut scene) = Scene::open("inspect-unpark", &[], "turn") else {
+        return;
+    };
+    // A recorder outside of the executor does not know the number of events.
+    for (event, expected) in [
+        ("{ kind: 'unpark', events: 1 }", true),
+        ("{ kind: 'unpark', events: 0 }", false),
+        ("{ kind: 'unpark' }", false),
+        ("{ kind: 'io_ready', fd: 3 }", true),
+    ] {
+        let text = scene.text(&format!("because({event})"));
+        assert_eq!(text.contains("reactor"), expected, "{event}: {text}");
+    }
+    scene.finish();
+}

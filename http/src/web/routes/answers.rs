@@ -67,7 +67,8 @@ use crate::web::response::IntoResponse;
     message = "`{Self}` cannot answer the requests of a route",
     note = "a handler is `async fn(Request<'_>, …) -> Result<Responded>`, `async fn(&Request<'_>, …) -> T` or `async fn() -> T`",
     note = "`T` is anything that implements `IntoResponse`; each further argument implements `FromStr`",
-    note = "a state stands before all other arguments, as a reference: `with(&state, f)` with `async fn f(&State, Request<'_>, …)`"
+    note = "a state stands before all other arguments, as a reference: `with(&state, f)` with `async fn f(&State, Request<'_>, …)`",
+    note = "for `async fn f(&Rc<State>, …)`, the state is an `Rc` inside of that of `with`: `with(&Rc::new(state), f)`"
 )]
 pub trait Answers<Kind>: 'static {
     /// The number of parameters that the function takes. `None` if it takes any number.

@@ -76,6 +76,25 @@ pub struct WithState<S, F> {
 /// });
 /// ```
 ///
+/// A handler that spawns a task, or upgrades to a WebSocket, needs an `Rc` to move there. Then the state is itself an
+/// `Rc`:
+///
+/// ```
+/// use std::rc::Rc;
+/// use waterwheel::http::web::routes::{Router, with};
+/// use waterwheel::runtime::spawn;
+///
+/// async fn grind(mill: &Rc<u32>) -> &'static str {
+///     let mill = mill.clone();
+///     spawn(async move { println!("mill {mill} grinds") }).detach();
+///     "it begins"
+/// }
+///
+/// let mill = Rc::new(7);
+/// let router = Router::new().get("/", with(&Rc::new(mill), grind));
+/// # drop(router);
+/// ```
+///
 /// All handlers run on one thread, so the state needs no lock. A server for each core ([`workers`]) has a
 /// state for each core.
 ///
