@@ -145,6 +145,37 @@ fn a_service_knows_the_request_and_the_connection() {
 }
 
 #[test]
+fn a_service_sees_the_host_of_an_absolute_target() {
+    // RFC 9112, 3.2.2
+    let service = FnService(async |request: http::Request<RequestBody>| {
+        let hosts = request.headers().get_all("host").iter();
+        Ok::<_, Infallible>(http::Response::new(format!(
+            "{:?}",
+            hosts.collect::<Vec<_>>()
+        )))
+    });
+    let server = TestServer::start(Server::builder(), || from_service(service));
+    for (request, hosts) in [
+        (
+            "GET http://a.example:80/ HTTP/1.1\r\nhost: b.example\r\n\r\n",
+            "[\"a.example:80\"]",
+        ),
+        ("GET http://a.example/ HTTP/1.0\r\n\r\n", "[\"a.example\"]"),
+        (
+            "GET / HTTP/1.1\r\nhost: b.example\r\n\r\n",
+            "[\"b.example\"]",
+        ),
+        ("GET / HTTP/1.0\r\n\r\n", "[]"),
+    ] {
+        let answer = server.exchange(&[request.as_bytes()]);
+        assert!(
+            answer.ends_with(&format!("\r\n\r\n{hosts}")),
+            "{request}: {answer}"
+        );
+    }
+}
+
+#[test]
 fn an_answer_has_the_length_of_its_body_once() {
     let service = FnService(async |request: http::Request<RequestBody>| {
         let mut response = http::Response::new("flour".to_owned());
@@ -559,6 +590,48 @@ fn a_handler_is_a_service_that_knows_the_request() {
         assert!(!parts.headers.contains_key("connection"));
         let expected = "POST /a?b=c Some(\"mill.example\") a=b; c=d false flour";
         assert_eq!(String::from_utf8(body).unwrap(), expected);
+    });
+}
+
+#[test]
+fn the_host_of_a_service_is_that_of_the_target_and_else_that_of_the_field() {
+    let show = async |request: Request<'_>| {
+        let fields: Vec<_> = request.headers().get_all("host").collect();
+        let text = format!(
+            "{:?} {:?} {}",
+            request.host(),
+            fields.len(),
+            request.target()
+        );
+        request.respond(StatusCode::OK, text, ()).await
+    };
+    block_on(async {
+        let mut service = into_service(show);
+        // RFC 9113, 8.3.1; RFC 9112, 3.2.2; RFC 9112, 3.2.1
+        for (uri, host, expected) in [
+            (
+                "http://a.example/x",
+                Some("b.example"),
+                "Some(\"a.example\") 1 /x",
+            ),
+            (
+                "https://a.example:8443/x",
+                Some("a.example"),
+                "Some(\"a.example:8443\") 1 /x",
+            ),
+            ("http://a.example/x", None, "Some(\"a.example\") 1 /x"),
+            ("/x", Some("b.example"), "Some(\"b.example\") 1 /x"),
+            ("http://a.example?y", None, "Some(\"a.example\") 1 /?y"),
+        ] {
+            let mut request = http::Request::get(uri);
+            if let Some(host) = host {
+                request = request.header("host", host);
+            }
+            let request = request.body(String::new()).unwrap();
+            let (parts, body, _) = call(&mut service, request).await.unwrap();
+            let body = String::from_utf8(body).unwrap();
+            assert_eq!((parts.status, &*body), (StatusCode::OK, expected), "{uri}");
+        }
     });
 }
 

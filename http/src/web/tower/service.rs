@@ -195,12 +195,16 @@ fn head_of(parts: &http::request::Parts, framing: BodyFraming) -> io::Result<Vec
         .uri
         .path_and_query()
         .map_or("/", |target| target.as_str());
-    let mut head = format!("{} {target} HTTP/1.1\r\n", parts.method).into_bytes();
+    // `http://mill?q` has an empty path, which a request line cannot have (RFC 9112, 3.2.1).
+    let slash = if target.starts_with('?') { "/" } else { "" };
+    let mut head = format!("{} {slash}{target} HTTP/1.1\r\n", parts.method).into_bytes();
     let mut push = |name: &[u8], value: &[u8]| {
         head.extend_from_slice(&[name, b": ", value, b"\r\n"].concat());
     };
-    // HTTP/2 has the host in the target, and HTTP/1.1 in a field.
-    if let (None, Some(authority)) = (parts.headers.get(HOST), parts.uri.authority()) {
+    // HTTP/2 has the host in the target, and HTTP/1.1 in a field. If both have one, that of the target counts
+    // (RFC 9113, 8.3.1; RFC 9112, 3.2.2).
+    let authority = parts.uri.authority();
+    if let Some(authority) = authority {
         let host = authority.as_str().rsplit('@').next().unwrap_or_default();
         push(b"host", host.as_bytes());
     }
@@ -215,7 +219,9 @@ fn head_of(parts: &http::request::Parts, framing: BodyFraming) -> io::Result<Vec
         push(b"cookie", &cookies.join(&b"; "[..]));
     }
     for (name, value) in &parts.headers {
-        if name != COOKIE && name != CONTENT_LENGTH && !is_of_connection(name) {
+        let is_written =
+            name == COOKIE || name == CONTENT_LENGTH || (name == HOST && authority.is_some());
+        if !is_written && !is_of_connection(name) {
             push(name.as_str().as_bytes(), value.as_bytes());
         }
     }
