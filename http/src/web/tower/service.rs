@@ -243,7 +243,8 @@ fn is_of_connection(name: &HeaderName) -> bool {
         || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "te")
 }
 
-/// Sends a request. An error of the body leaves the body without its end, so that the handler sees the fault.
+/// Sends a request. An error of the body, or another length than the announced one, ends the stream within the body, so
+/// that the handler sees the fault.
 async fn send<B>(stream: Rc<MemoryStream>, head: Vec<u8>, body: B, framing: BodyFraming)
 where
     B: http_body::Body,
@@ -253,6 +254,10 @@ where
         return;
     }
     let (mut body, mut trailers) = (pin!(body), HeaderMap::new());
+    let mut left = match framing {
+        BodyFraming::Length(length) => length,
+        _ => 0,
+    };
     while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
         let Ok(frame) = frame else {
             stream.end();
@@ -262,9 +267,14 @@ where
         match frame.into_data() {
             Ok(mut data) => {
                 let data = data.copy_to_bytes(data.remaining());
-                match framing {
-                    BodyFraming::Chunks => chunked::push_chunk(&mut bytes, &data),
-                    _ => bytes.extend_from_slice(&data),
+                if framing == BodyFraming::Chunks {
+                    chunked::push_chunk(&mut bytes, &data);
+                } else if let Some(rest) = left.checked_sub(data.len() as u64) {
+                    left = rest;
+                    bytes.extend_from_slice(&data);
+                } else {
+                    stream.end();
+                    return;
                 }
             }
             Err(frame) => trailers.extend(frame.into_trailers().unwrap_or_default()),
@@ -275,10 +285,14 @@ where
         }
     }
     if framing == BodyFraming::Chunks {
+        chunked::remove_never_trailers(&mut trailers);
         let mut end = Vec::new();
-        if chunked::push_last_chunk(&mut end, &trailers).is_ok() {
-            drop(write_all(&stream, &end).await);
+        match chunked::push_last_chunk(&mut end, &trailers) {
+            Ok(()) => drop(write_all(&stream, &end).await),
+            Err(_) => stream.end(),
         }
+    } else if left > 0 {
+        stream.end();
     }
 }
 
