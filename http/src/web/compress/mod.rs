@@ -48,7 +48,8 @@
 //!
 //! A gzip encoder has some 370 KiB, as long as its answer is being sent. A whole answer of up to 64 KiB needs it only
 //! while it is coded. So a thousand clients that slowly read long answers take 370 MB; limit the connections, or the
-//! answers. Up to four idle encoders are kept for later answers.
+//! answers. Up to four idle encoders of gzip are kept for later answers. A zstd encoder of a long answer has 1 MiB with
+//! `Fast`, 3.2 MiB with `Usual`, and 45 MiB with `Small`.
 //!
 //! # Secrets in compressed answers
 //!
