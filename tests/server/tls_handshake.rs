@@ -833,6 +833,17 @@ fn a_client_of_http_is_sent_to_https() {
         let mut client = TestClient::of(&server, redirect_to_https);
         client.send("GET / HTTP/1.0\r\n\r\n").await;
         assert_eq!(client.answer().await.status, StatusCode::BAD_REQUEST);
+        // A Host may be empty (RFC 9110, 7.2). Browsers would take the first segment of `https:///flour` as the host.
+        for host in ["", ":80"] {
+            let mut client = TestClient::of(&server, redirect_to_https);
+            let head = format!("GET /evil.example/ HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            client.send(head).await;
+            assert_eq!(
+                client.answer().await.status,
+                StatusCode::BAD_REQUEST,
+                "{host:?}"
+            );
+        }
     });
 }
 

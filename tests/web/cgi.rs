@@ -149,6 +149,29 @@ fn a_body_that_is_cut_short_has_no_end() {
     }
 }
 
+#[test]
+fn the_host_of_an_absolute_target_is_that_of_the_program() {
+    // RFC 9112, 3.2.2
+    let script = r#"printf 'Content-Type: a/b\n\n%s %s' "$HTTP_HOST" "$SERVER_NAME""#;
+    for (request, hosts) in [
+        (
+            "GET http://a.example:80/ HTTP/1.1\r\nHost: b.example\r\nConnection: close\r\n\r\n",
+            "a.example:80 a.example",
+        ),
+        (
+            "GET http://a.example/ HTTP/1.0\r\n\r\n",
+            "a.example a.example",
+        ),
+        (
+            "GET / HTTP/1.0\r\nHost: b.example\r\n\r\n",
+            "b.example b.example",
+        ),
+    ] {
+        let answer = exchange(script, request);
+        assert!(answer.contains(hosts), "{request}: {answer}");
+    }
+}
+
 /// `env` of a program, without the variables that a shell adds.
 #[test]
 fn the_environment_is_that_of_the_rfc() {

@@ -21,7 +21,7 @@ use waterwheel::http::{
 };
 use waterwheel::runtime::{block_on, spawn, time::timeout, yield_now};
 
-use crate::support::server::TestServer;
+use crate::support::server::{DEADLINE, TestServer};
 
 /// A service of an async function.
 #[derive(Clone)]
@@ -142,6 +142,37 @@ fn a_service_knows_the_request_and_the_connection() {
     );
     let answer = server.exchange(&[b"OPTIONS * HTTP/1.1\r\nhost: a\r\nx-flour: rye\r\n\r\n"]);
     assert!(answer.ends_with("OPTIONS * HTTP/1.1"), "{answer}");
+}
+
+#[test]
+fn a_service_sees_the_host_of_an_absolute_target() {
+    // RFC 9112, 3.2.2
+    let service = FnService(async |request: http::Request<RequestBody>| {
+        let hosts = request.headers().get_all("host").iter();
+        Ok::<_, Infallible>(http::Response::new(format!(
+            "{:?}",
+            hosts.collect::<Vec<_>>()
+        )))
+    });
+    let server = TestServer::start(Server::builder(), || from_service(service));
+    for (request, hosts) in [
+        (
+            "GET http://a.example:80/ HTTP/1.1\r\nhost: b.example\r\n\r\n",
+            "[\"a.example:80\"]",
+        ),
+        ("GET http://a.example/ HTTP/1.0\r\n\r\n", "[\"a.example\"]"),
+        (
+            "GET / HTTP/1.1\r\nhost: b.example\r\n\r\n",
+            "[\"b.example\"]",
+        ),
+        ("GET / HTTP/1.0\r\n\r\n", "[]"),
+    ] {
+        let answer = server.exchange(&[request.as_bytes()]);
+        assert!(
+            answer.ends_with(&format!("\r\n\r\n{hosts}")),
+            "{request}: {answer}"
+        );
+    }
 }
 
 #[test]
@@ -563,6 +594,48 @@ fn a_handler_is_a_service_that_knows_the_request() {
 }
 
 #[test]
+fn the_host_of_a_service_is_that_of_the_target_and_else_that_of_the_field() {
+    let show = async |request: Request<'_>| {
+        let fields: Vec<_> = request.headers().get_all("host").collect();
+        let text = format!(
+            "{:?} {:?} {}",
+            request.host(),
+            fields.len(),
+            request.target()
+        );
+        request.respond(StatusCode::OK, text, ()).await
+    };
+    block_on(async {
+        let mut service = into_service(show);
+        // RFC 9113, 8.3.1; RFC 9112, 3.2.2; RFC 9112, 3.2.1
+        for (uri, host, expected) in [
+            (
+                "http://a.example/x",
+                Some("b.example"),
+                "Some(\"a.example\") 1 /x",
+            ),
+            (
+                "https://a.example:8443/x",
+                Some("a.example"),
+                "Some(\"a.example:8443\") 1 /x",
+            ),
+            ("http://a.example/x", None, "Some(\"a.example\") 1 /x"),
+            ("/x", Some("b.example"), "Some(\"b.example\") 1 /x"),
+            ("http://a.example?y", None, "Some(\"a.example\") 1 /?y"),
+        ] {
+            let mut request = http::Request::get(uri);
+            if let Some(host) = host {
+                request = request.header("host", host);
+            }
+            let request = request.body(String::new()).unwrap();
+            let (parts, body, _) = call(&mut service, request).await.unwrap();
+            let body = String::from_utf8(body).unwrap();
+            assert_eq!((parts.status, &*body), (StatusCode::OK, expected), "{uri}");
+        }
+    });
+}
+
+#[test]
 fn bodies_and_trailers_pass_through_a_handler() {
     let echo = async |request: Request<'_>| {
         let body = request.body();
@@ -593,6 +666,80 @@ fn bodies_and_trailers_pass_through_a_handler() {
         );
         assert_eq!(client.post("/", "rye").await.text(), "rye");
         assert_eq!(client.get("/").await.text(), "");
+    });
+}
+
+/// A body of frames, with an announced length if there is a hint.
+struct Parts {
+    frames: std::vec::IntoIter<Frame<Bytes>>,
+    hint: Option<u64>,
+}
+
+impl Body for Parts {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.frames.next().map(Ok))
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.hint
+            .map_or_else(http_body::SizeHint::new, http_body::SizeHint::with_exact)
+    }
+}
+
+#[test]
+fn a_trailer_that_no_recipient_may_use_does_not_keep_a_handler_waiting() {
+    // A client of HTTP/2 may send any (RFC 9110, 6.5.1).
+    let show = async |request: Request<'_>| {
+        let (mut body, mut text) = (pin!(request.body()), Vec::new());
+        while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+            let frame = frame?;
+            text.push(match frame.data_ref() {
+                Some(data) => format!("{data:?}"),
+                None => format!("{:?}", frame.trailers_ref().unwrap()),
+            });
+        }
+        request.respond(StatusCode::OK, text.concat(), ()).await
+    };
+    block_on(async {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("authorization", HeaderValue::from_static("x"));
+        trailers.insert("content-length", HeaderValue::from_static("7"));
+        trailers.insert("x-sum", HeaderValue::from_static("7"));
+        let frames = vec![Frame::data("rye".into()), Frame::trailers(trailers)];
+        let frames = frames.into_iter();
+        let request = http::Request::post("http://a/").body(Parts { frames, hint: None });
+        let mut service = into_service(show);
+        let answered = timeout(DEADLINE, call(&mut service, request.unwrap())).await;
+        let (parts, body, _) = answered.expect("an answer in time").unwrap();
+        let body = String::from_utf8(body).unwrap();
+        let expected = "b\"rye\"{\"x-sum\": \"7\"}";
+        assert_eq!((parts.status, &*body), (StatusCode::OK, expected));
+    });
+}
+
+#[test]
+fn a_body_of_another_length_than_announced_does_not_keep_a_handler_waiting() {
+    let read = async |request: Request<'_>| {
+        let body = request.bytes().await?;
+        request.respond(StatusCode::OK, body, ()).await
+    };
+    block_on(async {
+        for (hint, is_whole) in [(2, false), (3, true), (4, false)] {
+            let frames = vec![Frame::data("rye".into())].into_iter();
+            let hint = Some(hint);
+            let request = http::Request::post("http://a/").body(Parts { frames, hint });
+            let mut service = into_service(read);
+            let answered = timeout(DEADLINE, call(&mut service, request.unwrap())).await;
+            let answered = answered.expect("an answer in time");
+            let found = answered.is_ok_and(|(parts, ..)| parts.status == StatusCode::OK);
+            assert_eq!(found, is_whole);
+        }
     });
 }
 

@@ -22,6 +22,8 @@ use waterwheel::http::{Io, Request, Responded, Result, Server};
 use waterwheel::runtime::block_on;
 use waterwheel::runtime::time::{self, timeout};
 
+use crate::support::server::TestServer;
+
 const HANDSHAKE: &str = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
      Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
      Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
@@ -277,4 +279,37 @@ fn outcomes() -> (
         }
     };
     (list, listen)
+}
+
+#[test]
+fn a_page_of_http_opens_no_websocket_behind_tls() {
+    // An attacker in the network can write such a page, and the browser sends the cookies of TLS along.
+    let make = || handler(&WebSocketOptions::new(), echo);
+    for (is_tls, host, origin, status) in [
+        (true, "mill.example", "http://mill.example", 403),
+        (true, "mill.example", "https://mill.example", 101),
+        (true, "mill.example:443", "https://mill.example", 101), // a proxy adds the usual port
+        (true, "mill.example:80", "http://mill.example", 403),
+        (true, "mill.example:80", "https://mill.example", 403),
+        (false, "mill.example", "http://mill.example", 101),
+        (false, "mill.example:80", "http://mill.example", 101),
+        (false, "mill.example", "https://mill.example", 101), // a proxy in front has TLS
+        (false, "mill.example:443", "http://mill.example", 403),
+        (false, "mill.example", "ftp://mill.example", 403),
+    ] {
+        let server = if is_tls {
+            TestServer::over_tls(Server::builder(), make)
+        } else {
+            TestServer::start_plain(Server::builder(), make)
+        };
+        let named = format!("Host: {host}\r\nOrigin: {origin}\r\n");
+        let mut client = server.client();
+        client.send(HANDSHAKE.replace("Host: x\r\n", &named));
+        let head = client.read_until("\r\n\r\n");
+        let expected = format!("HTTP/1.1 {status} ");
+        assert!(
+            head.starts_with(&expected),
+            "{is_tls} {host} {origin}: {head}"
+        );
+    }
 }

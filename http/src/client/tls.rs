@@ -77,9 +77,14 @@ pub(super) async fn handshake(
         writer: Cell::new(None),
         input: RefCell::default(),
     };
-    poll_fn(|cx| stream.poll_handshake(cx))
-        .await
-        .map_err(failed)?;
+    let shake = |cx: &mut Context<'_>| {
+        let shaken = stream.poll_handshake(cx);
+        if let Poll::Ready(Err(_)) = shaken {
+            stream.send_without_waiting(cx); // the alert
+        }
+        shaken
+    };
+    poll_fn(shake).await.map_err(failed)?;
     let tls = stream.tls.borrow();
     // A server that chooses another protocol would answer in frames.
     if tls
@@ -410,6 +415,33 @@ mod tests {
         fn wake(self: Arc<Self>) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    #[test]
+    fn a_server_that_is_not_trusted_learns_why() {
+        // RFC 8446, 6.2
+        let made = rcgen::generate_simple_self_signed(["mill.example".to_owned()]).unwrap();
+        let provider = Arc::new(ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth();
+        let server = TlsConfig::from_pem(made.cert.pem(), made.signing_key.serialize_pem());
+        let acceptor = TlsAcceptor::new(server.unwrap());
+        block_on(async {
+            let (near, far) = MemoryStream::pair();
+            let config = Arc::new(config);
+            let shake = async {
+                handshake(&config, "mill.example", Box::new(near))
+                    .await
+                    .err()
+            };
+            let (accepted, refused) = join(acceptor.accept(far), shake).await;
+            assert_eq!(refused.unwrap().kind(), RequestErrorKind::Tls);
+            let error = accepted.err().unwrap().to_string();
+            assert!(error.contains("UnknownCA"), "{error}");
+        });
     }
 
     #[test]

@@ -16,6 +16,9 @@
 
 use std::ops::Range;
 
+#[cfg(any(feature = "proxy", feature = "tower"))]
+use http::{HeaderMap, HeaderName};
+
 use super::fields::{FieldSection, Line, push_field};
 use super::scan::{Class, Step, Stop, Token};
 use crate::error::{InvalidAnswer, Refusal};
@@ -353,8 +356,18 @@ pub(crate) fn push_last_chunk(
     pushed
 }
 
+/// Removes the trailers that [`push_last_chunk`] refuses. A recipient may ignore them.
+#[cfg(any(feature = "proxy", feature = "tower"))]
+pub(crate) fn remove_never_trailers(trailers: &mut HeaderMap) {
+    for never in NEVER_TRAILERS {
+        if let Ok(name) = HeaderName::from_bytes(never) {
+            trailers.remove(name);
+        }
+    }
+}
+
 /// Fields for framing, routing, authentication and the understanding of the content.
-pub(crate) const NEVER_TRAILERS: [&[u8]; 19] = [
+const NEVER_TRAILERS: [&[u8]; 19] = [
     b"age",
     b"authorization",
     b"cache-control",

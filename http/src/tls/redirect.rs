@@ -56,15 +56,17 @@ pub async fn redirect_to_https(request: Request<'_>) -> Result<Responded> {
 /// ```
 pub async fn redirect_to_https_port(request: Request<'_>, port: u16) -> Result<Responded> {
     // The server has judged the host, so it cannot bring other fields or a path with it.
-    let Some(host) = request.host() else {
-        let text = "the request has no host";
-        return request.respond(StatusCode::BAD_REQUEST, text, ()).await;
-    };
+    let host = request.host().unwrap_or_default();
     // The colons of a v6 address stand in brackets.
     let name = match host.rsplit_once(':') {
         Some((name, port)) if !port.contains(']') => name,
         _ => host,
     };
+    // A Host may be empty (RFC 9110, 7.2). Browsers take the path of `https:///path` as the host.
+    if name.is_empty() {
+        let text = "the request has no host";
+        return request.respond(StatusCode::BAD_REQUEST, text, ()).await;
+    }
     let mut location = match port {
         443 => format!("https://{name}"),
         port => format!("https://{name}:{port}"),

@@ -83,6 +83,8 @@ pub mod multipart;
     feature = "routes"
 ))]
 mod nested;
+#[cfg(any(feature = "middleware", feature = "websocket"))]
+mod origin;
 #[cfg(any(feature = "client-address", feature = "input", feature = "multipart"))]
 mod parameters;
 #[cfg(any(feature = "cgi", feature = "files", feature = "routes"))]
@@ -103,7 +105,8 @@ pub mod routes;
     feature = "cgi",
     feature = "middleware",
     feature = "proxy",
-    feature = "sessions"
+    feature = "sessions",
+    feature = "websocket"
 ))]
 mod scheme;
 #[cfg(feature = "sessions")]

@@ -120,6 +120,10 @@ impl Cgi {
                 }
             }
         }
+        // The host of an absolute target takes the place of the field's (RFC 9112, 3.2.2).
+        if let Some(host) = request.host() {
+            variables.insert("HTTP_HOST".to_owned(), host.as_bytes().to_vec());
+        }
         for (name, value) in &variables {
             command.env(name, OsStr::from_bytes(value));
         }

@@ -175,7 +175,9 @@ fn an_answer_that_must_stay_as_it_is_stays_as_it_is() {
         };
         let answer = ask(handler, "gzip");
         assert_eq!(answer.text(), long(), "{fields:?}");
-        assert_eq!(header(&answer, "vary"), None, "{fields:?}");
+        // The whole of a part depends on the client (RFC 9110, 15.3.7).
+        let vary = (status == 206).then_some("accept-encoding");
+        assert_eq!(header(&answer, "vary"), vary, "{fields:?}");
         assert_eq!(
             header(&answer, "content-length"),
             Some("3200"),
@@ -270,6 +272,39 @@ fn a_304_has_the_validator_and_the_vary_of_the_200() {
     let answer = ask(handler, "gzip");
     assert_eq!(header(&answer, "etag"), Some("W/\"1\""));
     assert_eq!(header(&answer, "vary"), Some("accept-encoding"));
+}
+
+#[test]
+fn a_304_and_a_206_have_the_vary_of_the_200_for_each_client() {
+    // RFC 9110, 15.3.7 and 15.4.5
+    let unchanged = async |request: Request<'_>| {
+        let headers = [("etag", "\"1\"")];
+        request.respond(StatusCode::NOT_MODIFIED, "", headers).await
+    };
+    let part = async |request: Request<'_>| {
+        let headers = [TEXT[0], ("content-range", "bytes 0-3/3200")];
+        request
+            .respond(StatusCode::PARTIAL_CONTENT, "long", headers)
+            .await
+    };
+    for accepts in ["gzip", "identity", ""] {
+        let answer = ask(unchanged, accepts);
+        assert_eq!(
+            header(&answer, "vary"),
+            Some("accept-encoding"),
+            "{accepts}"
+        );
+        let answer = ask(part, accepts);
+        assert_eq!(
+            header(&answer, "vary"),
+            Some("accept-encoding"),
+            "{accepts}"
+        );
+        assert_eq!(
+            (header(&answer, "content-encoding"), &*answer.body),
+            (None, &b"long"[..])
+        );
+    }
 }
 
 #[test]

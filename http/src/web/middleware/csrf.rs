@@ -9,7 +9,7 @@ use super::cors::is_origin;
 use crate::error::ClientError;
 use crate::exchange::handler::Handler;
 use crate::exchange::request::Request;
-use crate::web::scheme::is_https;
+use crate::web::origin::is_of_host;
 
 /// Refuses requests that a page of another site has made a browser send, with 403.
 ///
@@ -146,26 +146,6 @@ impl Csrf {
                 .as_ref()
                 .is_some_and(|is_exception| is_exception(request))
     }
-}
-
-/// Returns true if an origin is that of this server, as far as the request tells it.
-fn is_of_host(origin: &[u8], request: &Request<'_>) -> bool {
-    let origin = str::from_utf8(origin).ok();
-    let Some(((scheme, place), host)) = origin
-        .and_then(|origin| origin.split_once("://"))
-        .zip(request.host())
-    else {
-        return false;
-    };
-    let usual_port = match scheme {
-        "https" => ":443",
-        // The attacker of a network can write any page of http. Without TLS here, a proxy in front may have it.
-        "http" if !is_https(request) => ":80",
-        _ => return false,
-    };
-    // A browser leaves the usual port out, and writes small letters. A proxy may change both in Host.
-    let shorter = host.strip_suffix(usual_port).unwrap_or(host);
-    host.eq_ignore_ascii_case(place) || shorter.eq_ignore_ascii_case(place)
 }
 
 impl fmt::Debug for Csrf {

@@ -33,7 +33,7 @@ use crate::exchange::body::Body;
 use crate::exchange::handler::Responded;
 use crate::exchange::request::Request;
 use crate::headers::white_space::members;
-use crate::proto::chunked::{NEVER_TRAILERS, push_chunk, push_last_chunk};
+use crate::proto::chunked::{push_chunk, push_last_chunk, remove_never_trailers};
 use crate::proto::framing::ContentFraming;
 use crate::shared::reasons;
 use crate::transport::io::Io;
@@ -342,11 +342,7 @@ async fn complete(
 /// fields, so those about the client and the connection are removed, too.
 fn harmless(mut trailers: HeaderMap) -> HeaderMap {
     fields::convert_trailers(&mut trailers);
-    for never in NEVER_TRAILERS {
-        if let Ok(name) = http::HeaderName::from_bytes(never) {
-            trailers.remove(name);
-        }
-    }
+    remove_never_trailers(&mut trailers);
     trailers
 }
 

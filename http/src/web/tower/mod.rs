@@ -71,7 +71,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tower_service::Service;
 
@@ -152,11 +152,17 @@ fn unboxed(error: impl Into<BoxError>) -> Error {
 /// Returns the request as one of the `http` crate.
 fn converted(request: &Request<'_>, body: RequestBody) -> Result<http::Request<RequestBody>> {
     let uri = request.target().parse::<http::Uri>()?;
+    let has_host = uri.authority().is_some();
     let mut converted = http::Request::new(body);
     *converted.method_mut() = request.method().clone();
     *converted.uri_mut() = uri;
     *converted.version_mut() = request.version();
-    *converted.headers_mut() = request.headers().to_header_map();
+    let headers = converted.headers_mut();
+    *headers = request.headers().to_header_map();
+    // The host of an absolute target takes the place of the field's (RFC 9112, 3.2.2).
+    if let (true, Some(host)) = (has_host, request.host()) {
+        headers.insert(HOST, host.parse()?);
+    }
     let connection = request.connection();
     if let Some(facts) = connection.extensions() {
         *converted.extensions_mut() = facts.clone();

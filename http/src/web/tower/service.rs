@@ -195,12 +195,16 @@ fn head_of(parts: &http::request::Parts, framing: BodyFraming) -> io::Result<Vec
         .uri
         .path_and_query()
         .map_or("/", |target| target.as_str());
-    let mut head = format!("{} {target} HTTP/1.1\r\n", parts.method).into_bytes();
+    // `http://mill?q` has an empty path, which a request line cannot have (RFC 9112, 3.2.1).
+    let slash = if target.starts_with('?') { "/" } else { "" };
+    let mut head = format!("{} {slash}{target} HTTP/1.1\r\n", parts.method).into_bytes();
     let mut push = |name: &[u8], value: &[u8]| {
         head.extend_from_slice(&[name, b": ", value, b"\r\n"].concat());
     };
-    // HTTP/2 has the host in the target, and HTTP/1.1 in a field.
-    if let (None, Some(authority)) = (parts.headers.get(HOST), parts.uri.authority()) {
+    // HTTP/2 has the host in the target, and HTTP/1.1 in a field. If both have one, that of the target counts
+    // (RFC 9113, 8.3.1; RFC 9112, 3.2.2).
+    let authority = parts.uri.authority();
+    if let Some(authority) = authority {
         let host = authority.as_str().rsplit('@').next().unwrap_or_default();
         push(b"host", host.as_bytes());
     }
@@ -215,7 +219,9 @@ fn head_of(parts: &http::request::Parts, framing: BodyFraming) -> io::Result<Vec
         push(b"cookie", &cookies.join(&b"; "[..]));
     }
     for (name, value) in &parts.headers {
-        if name != COOKIE && name != CONTENT_LENGTH && !is_of_connection(name) {
+        let is_written =
+            name == COOKIE || name == CONTENT_LENGTH || (name == HOST && authority.is_some());
+        if !is_written && !is_of_connection(name) {
             push(name.as_str().as_bytes(), value.as_bytes());
         }
     }
@@ -237,7 +243,8 @@ fn is_of_connection(name: &HeaderName) -> bool {
         || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "te")
 }
 
-/// Sends a request. An error of the body leaves the body without its end, so that the handler sees the fault.
+/// Sends a request. An error of the body, or another length than the announced one, ends the stream within the body, so
+/// that the handler sees the fault.
 async fn send<B>(stream: Rc<MemoryStream>, head: Vec<u8>, body: B, framing: BodyFraming)
 where
     B: http_body::Body,
@@ -247,6 +254,10 @@ where
         return;
     }
     let (mut body, mut trailers) = (pin!(body), HeaderMap::new());
+    let mut left = match framing {
+        BodyFraming::Length(length) => length,
+        _ => 0,
+    };
     while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
         let Ok(frame) = frame else {
             stream.end();
@@ -256,9 +267,14 @@ where
         match frame.into_data() {
             Ok(mut data) => {
                 let data = data.copy_to_bytes(data.remaining());
-                match framing {
-                    BodyFraming::Chunks => chunked::push_chunk(&mut bytes, &data),
-                    _ => bytes.extend_from_slice(&data),
+                if framing == BodyFraming::Chunks {
+                    chunked::push_chunk(&mut bytes, &data);
+                } else if let Some(rest) = left.checked_sub(data.len() as u64) {
+                    left = rest;
+                    bytes.extend_from_slice(&data);
+                } else {
+                    stream.end();
+                    return;
                 }
             }
             Err(frame) => trailers.extend(frame.into_trailers().unwrap_or_default()),
@@ -269,10 +285,14 @@ where
         }
     }
     if framing == BodyFraming::Chunks {
+        chunked::remove_never_trailers(&mut trailers);
         let mut end = Vec::new();
-        if chunked::push_last_chunk(&mut end, &trailers).is_ok() {
-            drop(write_all(&stream, &end).await);
+        match chunked::push_last_chunk(&mut end, &trailers) {
+            Ok(()) => drop(write_all(&stream, &end).await),
+            Err(_) => stream.end(),
         }
+    } else if left > 0 {
+        stream.end();
     }
 }
 

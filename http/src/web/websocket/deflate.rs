@@ -3,9 +3,9 @@
 //! # How it works
 //!
 //! The client offers the extension with parameters, and [`negotiate`] accepts the first offer that the server can keep.
-//! By default, both ends begin anew with each message ("no context takeover"). Then all sockets share one compressor and
-//! one decompressor, and an idle socket has none. With context takeover, each socket has its own: some 330 KiB, for
-//! messages that become much smaller if they resemble each other.
+//! By default, both ends begin anew with each message ("no context takeover"). Then all sockets share one decompressor, and
+//! one compressor for each size of window, and an idle socket has none. With context takeover, each socket has its own:
+//! some 330 KiB, for messages that become much smaller if they resemble each other.
 //!
 //! # Invariants
 //!
@@ -30,6 +30,9 @@ const WINDOW_BITS_MAX: u8 = 15;
 
 /// The smallest window that zlib can use.
 const WINDOW_BITS_MIN: u8 = 9;
+
+/// The number of sizes of windows.
+const WINDOWS: usize = (WINDOW_BITS_MAX - WINDOW_BITS_MIN) as usize + 1;
 
 /// The distance over which DEFLATE refers back (RFC 1951, 2).
 const WINDOW_BYTES: usize = 1 << WINDOW_BITS_MAX;
@@ -121,13 +124,10 @@ impl DeflateParameters {
 
     /// Makes the state of one socket.
     pub(super) fn codec(self) -> DeflateCodec {
-        let own_window = self
-            .server_window_bits
-            .filter(|bits| *bits < WINDOW_BITS_MAX);
-        let owns = self.server_takes_over || own_window.is_some();
+        let window_bits = self.server_window_bits.unwrap_or(WINDOW_BITS_MAX);
         DeflateCodec {
-            accepted: self,
-            compress: owns.then(|| new_compress(own_window.unwrap_or(WINDOW_BITS_MAX))),
+            window_bits,
+            compress: self.server_takes_over.then(|| new_compress(window_bits)),
             decompress: self.client_takes_over.then(|| Decompress::new(false)),
             earlier: VecDeque::new(),
         }
@@ -141,14 +141,15 @@ fn new_compress(window_bits: u8) -> Compress {
 /// The compressor and the decompressor that sockets share if they begin anew with each message.
 #[derive(Default)]
 pub(super) struct SharedDeflate {
-    compress: Cell<Option<Compress>>,
+    /// One for each size of window, the smallest first. A client chooses the size, so no socket has one of its own.
+    compress: [Cell<Option<Compress>>; WINDOWS],
     decompress: Cell<Option<Decompress>>,
 }
 
 /// Compresses and decompresses the messages of one socket.
 #[derive(Debug)]
 pub(super) struct DeflateCodec {
-    accepted: DeflateParameters,
+    window_bits: u8,
     /// `None` if the shared one serves.
     compress: Option<Compress>,
     decompress: Option<Decompress>,
@@ -166,16 +167,14 @@ impl DeflateCodec {
             return vec![0];
         }
         let Some(own) = &mut self.compress else {
-            let spare = shared.compress.take();
-            let mut compress = spare.unwrap_or_else(|| new_compress(WINDOW_BITS_MAX));
+            let spare = &shared.compress[usize::from(self.window_bits - WINDOW_BITS_MIN)];
+            let compress = spare.take();
+            let mut compress = compress.unwrap_or_else(|| new_compress(self.window_bits));
             compress.reset();
             let compressed = compress_with(&mut compress, message);
-            shared.compress.set(Some(compress));
+            spare.set(Some(compress));
             return compressed;
         };
-        if !self.accepted.server_takes_over {
-            own.reset();
-        }
         compress_with(own, message)
     }
 
@@ -364,6 +363,24 @@ mod tests {
             [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]
         );
         assert_eq!(codec.compress(b"", &shared), [0]);
+    }
+
+    #[test]
+    fn a_socket_that_begins_anew_has_no_memory_whatever_window_its_client_asks_for() {
+        let shared = SharedDeflate::default();
+        let message = [b'a'; 1000];
+        for bits in WINDOW_BITS_MIN..=WINDOW_BITS_MAX {
+            let offer = format!("permessage-deflate; server_max_window_bits={bits}");
+            let accepted = accept(&offer, BEGINS_ANEW).expect("it is valid");
+            let mut codec = accepted.codec();
+            let compressed = codec.compress(&message, &shared);
+            let again = codec.decompress(compressed, 1000, &shared);
+            assert_eq!(again.as_deref(), Ok(&message[..]));
+            assert!(
+                codec.compress.is_none() && codec.decompress.is_none(),
+                "{offer}"
+            );
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use tungstenite::handshake::derive_accept_key;
 
 use crate::error::ClientError;
 use crate::exchange::request::Request;
+use crate::web::origin::is_of_host;
 use crate::web::single::only;
 use crate::web::websocket::deflate::{self, DeflateParameters};
 use crate::web::websocket::options::{Origins, SocketSettings};
@@ -106,17 +107,12 @@ fn is_allowed(request: &Request<'_>, origins: &Origins) -> bool {
         return true;
     }
     // A repeated field has no value, and is not the same as a missing one.
-    let origin = only(headers, "origin").and_then(|origin| str::from_utf8(origin).ok());
-    match (origins, origin) {
+    match (origins, only(headers, "origin")) {
         (Origins::All, _) => true,
-        (Origins::These(these), Some(origin)) => {
-            these.iter().any(|one| one.eq_ignore_ascii_case(origin))
-        }
-        (Origins::SameHost, Some(origin)) => {
-            let host = origin.split_once("://").map(|(_, host)| host);
-            host.zip(request.host())
-                .is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host))
-        }
+        (Origins::These(these), Some(origin)) => these
+            .iter()
+            .any(|one| one.as_bytes().eq_ignore_ascii_case(origin)),
+        (Origins::SameHost, Some(origin)) => is_of_host(origin, request),
         (_, None) => false,
     }
 }

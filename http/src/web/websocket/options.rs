@@ -186,8 +186,9 @@ impl WebSocketOptions {
     /// server that trusts cookies must refuse the pages of other sites (cross-site WebSocket hijacking). The browser
     /// names the page's site in the field Origin, which a page cannot change.
     ///
-    /// By default, the host and the port of the origin must be those of the field Host. That fits a server whose proxy
-    /// passes Host on. A request without Origin is allowed, because it is not from a browser.
+    /// By default, the host and the port of the origin must be those of the field Host, with or without the usual port.
+    /// That fits a server whose proxy passes Host on. Over TLS, pages of http are refused, because anybody in the network
+    /// of a client can write one. A request without Origin is allowed, because it is not from a browser.
     #[must_use]
     pub fn origins<O: Into<String>>(self, origins: impl IntoIterator<Item = O>) -> Self {
         let origins = origins.into_iter().map(Into::into).collect();
