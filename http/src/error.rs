@@ -10,13 +10,10 @@
 //! - Always: one table maps failures to statuses, in [`Refusal`].
 //! - Never: an answer of the server contains a byte that the peer sent, or a detail of our code.
 
-use std::any::{Any, type_name};
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
-use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use http::StatusCode;
 
@@ -671,26 +668,6 @@ impl fmt::Debug for Error {
             None => Ok(()),
         }
     }
-}
-
-/// Drops a value of the user. If the destructor panics, logs the panic, so that other connections go on.
-pub(crate) fn drop_contained<T>(value: T) {
-    // The value is gone after the panic, so no broken state of it can be seen.
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-        let text = panic_text(&*payload);
-        // The subscriber is user code, too.
-        let logged = catch_unwind(AssertUnwindSafe(|| {
-            tracing::error!(text, what = type_name::<T>(), "a destructor panicked");
-        }));
-        mem::forget((payload, logged)); // their destructors may panic, too
-    }
-}
-
-/// Returns the text of a panic.
-pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> &str {
-    let text = payload.downcast_ref::<&'static str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a value that is not text")
 }
 
 const _: () = assert!(size_of::<Error>() == size_of::<usize>());

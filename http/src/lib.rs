@@ -19,6 +19,7 @@ mod extensions;
 mod headers;
 mod limits;
 mod log;
+mod panics;
 
 mod transport;
 

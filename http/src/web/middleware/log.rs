@@ -16,11 +16,8 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
-use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::pin;
-use std::thread;
+use std::panic::resume_unwind;
 use std::time::{Duration, SystemTime};
 
 use http::{Method, StatusCode, Version};
@@ -32,6 +29,7 @@ use super::id::REQUEST_ID;
 use crate::error::Refusal;
 use crate::exchange::handler::Handler;
 use crate::exchange::request::Request;
+use crate::panics::catch_panic;
 use crate::shared::refused::Refused;
 
 /// Calls `sink` with a [`LogEntry`] for each request that reaches the handler, at its end.
@@ -58,9 +56,9 @@ use crate::shared::refused::Refused;
 /// ```
 pub fn access_log(handler: impl Handler, sink: impl Fn(&LogEntry<'_>) + 'static) -> impl Handler {
     async move |request: Request<'_>| {
-        let line = OpenEntry::begin(&request, &sink);
+        let entry = OpenEntry::begin(&request, &sink);
         // If this future is dropped here, the entry stays open, and its destructor reports `Dropped`.
-        let answered = or_panic(handler.call(request)).await;
+        let answered = catch_panic(async || handler.call(request).await).await;
         let end = match &answered {
             Ok(Ok(responded)) => match responded.status() {
                 Some(status) => End::Answered(status, responded.body_bytes()),
@@ -70,23 +68,10 @@ pub fn access_log(handler: impl Handler, sink: impl Fn(&LogEntry<'_>) + 'static)
             Ok(Err(error)) => End::Failed(error.status(), format!("{error:?}")),
             Err(_) => End::Panicked,
         };
-        line.end(end);
+        entry.end(end);
         // The server turns the panic into a 500, so it must continue behind the log.
         answered.unwrap_or_else(|payload| resume_unwind(payload))
     }
-}
-
-/// Polls a future and returns its panic, so that the panic can be reported.
-async fn or_panic<T>(future: impl Future<Output = T>) -> thread::Result<T> {
-    let mut future = pin!(future);
-    poll_fn(|cx| {
-        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
-        match polled {
-            Ok(poll) => poll.map(Ok),
-            Err(payload) => std::task::Poll::Ready(Err(payload)),
-        }
-    })
-    .await
 }
 
 /// The report of one request.
@@ -438,6 +423,7 @@ fn timestamp(time: SystemTime) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+    use std::future::Ready;
     use std::rc::Rc;
     use std::time::UNIX_EPOCH;
 
@@ -445,6 +431,8 @@ mod tests {
     use waterwheel_runtime::time::pause;
 
     use super::*;
+    use crate::error::Result;
+    use crate::exchange::handler::Responded;
     use crate::limits::Limits;
     use crate::server::Server;
     use crate::testing::TestClient;
@@ -556,6 +544,21 @@ mod tests {
         let mut expected: Vec<_> = rows.iter().map(|(_, line)| *line).collect();
         expected.push(r#""-" 400 - "-" "-" - refused: malformed method"#);
         assert_eq!(lines(Limits::DEFAULT, &sent), expected);
+    }
+
+    #[test]
+    fn a_handler_that_panics_in_its_call_has_panicked_too() {
+        /// A handler that fails before it has made its future.
+        fn falls(_: Request<'_>) -> Ready<Result<Responded>> {
+            panic!("on purpose")
+        }
+        let ends: Rc<RefCell<Vec<End>>> = Rc::default();
+        let seen = ends.clone();
+        let logged = access_log(falls, move |entry| {
+            seen.borrow_mut().push(entry.end.clone());
+        });
+        block_on(async { TestClient::new(logged).get("/").await });
+        assert_eq!(ends.take(), [End::Panicked]);
     }
 
     #[test]
