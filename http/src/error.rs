@@ -18,6 +18,7 @@ use http::StatusCode;
 
 mod client_error;
 mod invalid_answer;
+pub(crate) mod panics;
 mod refusal;
 
 pub use client_error::ClientError;

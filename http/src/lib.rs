@@ -19,7 +19,6 @@ mod extensions;
 mod headers;
 mod limits;
 mod log;
-mod panics;
 
 mod transport;
 

@@ -47,12 +47,12 @@ use waterwheel_runtime::budget;
 use waterwheel_runtime::time::Instant;
 
 use crate::buffers::{Buffers, Written};
+use crate::error::panics::drop_contained;
 use crate::error::{Refusal, Result};
 use crate::exchange::handle::Exchange;
 use crate::exchange::handler::Handler;
 use crate::exchange::request::Request;
 use crate::log;
-use crate::panics::drop_contained;
 use crate::shared::ServerState;
 use crate::shared::connections::{ConnectionId, Phase};
 use crate::shared::stop::Stage;

@@ -37,8 +37,8 @@ use waterwheel_runtime::net::{TcpStream, UnixStream};
 use waterwheel_runtime::time::Instant;
 
 use crate::buffers::stall_clock::StallClock;
+use crate::error::panics::{drop_contained, panic_text};
 use crate::log;
-use crate::panics::{drop_contained, panic_text};
 use crate::shared::ServerState;
 use crate::shared::connections::ConnectionId;
 use crate::shared::handshakes::{HandshakeId, HandshakeSlot, Opened, Purpose, TransportHook};

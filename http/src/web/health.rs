@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use waterwheel_runtime::time::timeout;
 
+use crate::error::panics::{catch_panic, drop_contained};
 use crate::exchange::handler::{Handler, Responded};
 use crate::exchange::request::Request;
-use crate::panics::{catch_panic, drop_contained};
 use crate::shared::stop::Stopper;
 use crate::{Result, StatusCode};
 

@@ -15,9 +15,9 @@ use std::panic::resume_unwind;
 use tracing::{Instrument, Span, field, info_span};
 
 use crate::error::Result;
+use crate::error::panics::catch_panic;
 use crate::exchange::handler::{Handler, Responded};
 use crate::exchange::request::Request;
-use crate::panics::catch_panic;
 use crate::web::unique::UniqueIds;
 
 /// The place of a request in a trace (W3C Trace Context).

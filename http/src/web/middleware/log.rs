@@ -29,7 +29,7 @@ use super::id::REQUEST_ID;
 use crate::error::Refusal;
 use crate::exchange::handler::Handler;
 use crate::exchange::request::Request;
-use crate::panics::catch_panic;
+use crate::error::panics::catch_panic;
 use crate::shared::refused::Refused;
 
 /// Calls `sink` with a [`LogEntry`] for each request that reaches the handler, at its end.

@@ -19,9 +19,9 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
+use crate::error::panics::{drop_contained, panic_text};
 use crate::error::{Error, Result};
 use crate::log;
-use crate::panics::{drop_contained, panic_text};
 use crate::web::websocket::error::WebSocketError;
 use crate::web::websocket::message::CloseCode;
 use crate::web::websocket::socket::{Socket, SocketPhase};

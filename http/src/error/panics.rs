@@ -20,7 +20,8 @@ pub(crate) fn drop_contained<T>(value: T) {
         let logged = catch_unwind(AssertUnwindSafe(|| {
             tracing::error!(text, what = type_name::<T>(), "a destructor panicked");
         }));
-        mem::forget((payload, logged)); // their destructors may panic, too
+        // Their destructors may panic, too.
+        mem::forget((payload, logged));
     }
 }
 
