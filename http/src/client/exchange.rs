@@ -99,6 +99,7 @@ impl<'b> ClientExchange<'b> {
 
     /// Ends the exchange, and returns its clock for the next one.
     pub(super) fn into_clock(mut self) -> ExchangeClock {
+        // The destructor of the exchange needs no time limit.
         std::mem::replace(&mut self.clock, ExchangeClock::new(None))
     }
 
@@ -161,6 +162,7 @@ impl<'b> ClientExchange<'b> {
         // The end of the connection is the end of such a body, so no answer can follow it.
         let is_shared = !matches!(framing, ContentFraming::AtClose | ContentFraming::Tunnel);
         self.is_last |= !is_shared || !head.persists();
+        // Set only now: until here it is `AtClose`, so that no error returns the connection to the pool.
         self.framing = framing;
         // The server has decided without the body. It may wait for it or not, so the connection ends.
         if self.upload.is_paused() {
@@ -305,6 +307,7 @@ impl ClientExchange<'_> {
     fn decode(&mut self) -> Result<Option<bool>, RequestError> {
         let start = self.filled.start;
         match &mut self.framing {
+            // There is no body, or its end was found before.
             ContentFraming::None | ContentFraming::Tunnel => return Ok(Some(false)),
             // Before the decoder, because its end may need no more input.
             _ if self.filled.is_empty() => return Ok(None),
@@ -467,6 +470,7 @@ impl ClientExchange<'_> {
             let count = ready!(read).map_err(|error| self.fail(error))?;
             if count > 0 {
                 self.count_down(count as u64);
+                // No byte of `data` was used, but the body may be over.
                 self.use_up(0);
                 return Poll::Ready(Ok(count));
             }
@@ -531,6 +535,7 @@ impl Drop for ClientExchange<'_> {
                 Ok(None) | Err(_) => break,
             }
         }
+        // The memory serves a later exchange.
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.out = self.upload.take_out();
         let mut spares = self.shared.spares.borrow_mut();

@@ -64,6 +64,7 @@ impl<'b> ClientRequest<'b> {
             let Some((method, keeps_body)) =
                 next_method(response.status(), &self.method).filter(|_| max > 0)
             else {
+                // Another answer, or the client follows no redirects.
                 return Ok(response);
             };
             redirects += 1;
@@ -99,6 +100,7 @@ impl<'b> ClientRequest<'b> {
     ) -> Result<(), RequestError> {
         let resolved = resolve(&self.uri, location);
         let (uri, origin) = resolved.map_err(|error| error.at(&self.method, &self.uri))?;
+        // Bytes that were secret would be readable on the way.
         let is_weaker = before.is_tls && uri.scheme_str() != Some("https");
         if is_weaker {
             return Err(self.no_redirect("it leads from https to another scheme"));
@@ -124,6 +126,7 @@ impl<'b> ClientRequest<'b> {
             RequestError::with(RequestErrorKind::Request, text)
         };
         let framing = match (self.source.framing(), self.fields.length()) {
+            // The application knows the length of a stream that does not know it.
             (RequestFraming::Chunked, Some(length)) => RequestFraming::Sized(length),
             (RequestFraming::Sized(length), Some(said)) if said != length => return Err(wrong()),
             (RequestFraming::None, Some(1..)) => return Err(wrong()),
@@ -193,9 +196,10 @@ impl<'b> ClientRequest<'b> {
             out.clear();
             // Before the connection, because a target that cannot be sent must not cost one of the pool.
             self.push_head(&mut out, framing)?;
-            let idle = match may_reuse {
-                true => checkout(&shared, origin).await,
-                false => None,
+            let idle = if may_reuse {
+                checkout(&shared, origin).await
+            } else {
+                None
             };
             let link = match idle {
                 Some(link) => link,
@@ -205,10 +209,12 @@ impl<'b> ClientRequest<'b> {
             // rounds.
             let may_retry = can_retry && link.is_reused;
             may_reuse = false;
-            // The pause begins with the connection, and not with `send`, which may have waited for it.
+            // The exchange takes the body. A second round has its bytes again.
             let source = std::mem::replace(&mut self.source, UploadSource::Whole(Bytes::new()));
+            // The pause begins with the connection, and not with `send`, which may have waited for it.
             let pause = self.pause.map(|pause| Instant::now() + pause);
             let upload = Upload::new(out, source, framing, pause);
+            // The clock goes along, and comes back for a second round or a redirect.
             let time = std::mem::replace(clock, ExchangeClock::new(None));
             let mut exchange = ClientExchange::new(
                 (shared.clone(), origin.clone(), link),
