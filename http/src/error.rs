@@ -10,15 +10,20 @@
 //! - Always: one table maps failures to statuses, in [`Refusal`].
 //! - Never: an answer of the server contains a byte that the peer sent, or a detail of our code.
 
-use std::any::{Any, type_name};
-use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
-use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use http::StatusCode;
+
+mod client_error;
+mod invalid_answer;
+pub(crate) mod panics;
+mod refusal;
+
+pub use client_error::ClientError;
+pub use invalid_answer::InvalidAnswer;
+pub use refusal::Refusal;
 
 /// The result of a handler: an answer, or an error.
 ///
@@ -38,377 +43,6 @@ use http::StatusCode;
 /// # drop(waterwheel::http::shared(show));
 /// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// The reason why the server answers a request instead of the handler.
-///
-/// The connection closes after each of these answers, because the server can no longer tell where the next
-/// request begins.
-///
-/// # Examples
-///
-/// ```
-/// use waterwheel::http::{Refusal, StatusCode};
-///
-/// let refusal = Refusal::BodyTooLarge;
-/// assert_eq!(refusal.status(), StatusCode::PAYLOAD_TOO_LARGE);
-/// assert_eq!(refusal.to_string(), refusal.reason());
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// A line feed without its carriage return (RFC 9112, 2.2).
-    BareLineFeed,
-    /// A carriage return without its line feed (RFC 9112, 2.2).
-    BareCarriageReturn,
-    /// A control byte in a head, NUL among them (RFC 9110, 5.5).
-    ControlByte,
-    /// A record of TLS instead of a request (RFC 8446, 5.1). The client meant a port of HTTPS.
-    Tls,
-    /// More empty lines before a request line than are read past (RFC 9112, 2.2).
-    EmptyLines,
-    /// A method that is not a token, or that is empty (RFC 9110, 9.1).
-    Method,
-    /// A method longer than any that could be implemented (RFC 9112, 3).
-    MethodTooLong,
-    /// A target with a byte that is not allowed in targets: a space, a `#`, non-ASCII (RFC 9112, 3.2).
-    Target,
-    /// A target longer than the limit (RFC 9112, 3).
-    TargetTooLong,
-    /// A target in a form that is unknown, or that is not for its method (RFC 9112, 3.2.1 to 3.2.4).
-    TargetForm,
-    /// No `HTTP/` digit `.` digit at the end of the request line (RFC 9112, 2.3).
-    Version,
-    /// A status line that is malformed or too long, in an answer that a client reads (RFC 9112, 4).
-    StatusLine,
-    /// A version of another major number than 1 (RFC 9110, 15.6.6).
-    VersionUnsupported,
-    /// White space between the request line and the first field (RFC 9112, 2.2).
-    LeadingWhitespace,
-    /// A field value folded over two lines (RFC 9112, 5.2).
-    ObsoleteFold,
-    /// A field name that is empty or not a token, or a field line without a colon (RFC 9112, 5).
-    FieldName,
-    /// White space between a field's name and its colon (RFC 9112, 5.1).
-    SpaceBeforeColon,
-    /// A field line longer than the limit (RFC 6585, 5).
-    FieldLineTooLong,
-    /// More fields than the limit (RFC 6585, 5).
-    TooManyFields,
-    /// A head longer than the limit (RFC 6585, 5).
-    HeadTooLarge,
-    /// No Host in HTTP/1.1 (RFC 9112, 3.2).
-    HostMissing,
-    /// More than one Host (RFC 9112, 3.2).
-    HostRepeated,
-    /// A Host that is not a host with an optional port (RFC 9110, 7.2).
-    HostInvalid,
-    /// A Content-Length with a byte that is not a digit, or above 2⁶⁴ (RFC 9110, 8.6).
-    ContentLength,
-    /// More than one Content-Length (RFC 9110, 8.6; RFC 9112, 6.3).
-    ContentLengthRepeated,
-    /// Both Content-Length and Transfer-Encoding (RFC 9112, 6.1).
-    LengthAndCoding,
-    /// Transfer-Encoding in HTTP/1.0 (RFC 9112, 6.1).
-    CodingInOldVersion,
-    /// Transfer-Encoding without `chunked` once and last (RFC 9112, 6.3).
-    CodingNotChunked,
-    /// A transfer coding other than `chunked` (RFC 9112, 6.1).
-    CodingUnknown,
-    /// CONNECT with content, which has no meaning (RFC 9110, 9.3.6).
-    ConnectContent,
-    /// CONNECT that a handler would answer with success, without making the connection a tunnel
-    /// (RFC 9110, 9.3.6).
-    ConnectUnanswerable,
-    /// An expectation other than `100-continue` (RFC 9110, 10.1.1).
-    Expectation,
-    /// Content longer than the limit (RFC 9110, 15.5.14).
-    BodyTooLarge,
-    /// The connection ended within the content (RFC 9112, 8).
-    BodyCutShort,
-    /// A chunk size that is not hexadecimal, or beyond 2⁶³ (RFC 9112, 7.1).
-    ChunkSize,
-    /// A chunk extension against its grammar (RFC 9112, 7.1.1).
-    ChunkExtension,
-    /// A chunk's size line, or the extensions of one body, longer than the limit (RFC 9112, 7.1.1).
-    ChunkLineTooLong,
-    /// Chunk data not followed by its line end (RFC 9112, 7.1).
-    ChunkEnd,
-    /// Trailers longer or more than the limit (RFC 6585, 5).
-    TrailersTooLarge,
-    /// A head that took too long (RFC 9110, 15.5.9).
-    HeadTooSlow,
-    /// Content that took too long (RFC 9110, 15.5.9).
-    BodyTooSlow,
-    /// A handler that took longer than it may (RFC 9110, 15.6.4).
-    HandlerTooSlow,
-    /// The program or server behind a gateway made no valid answer, or made no whole one (RFC 9110, 15.6.3).
-    BadGateway,
-    /// The program or server behind a gateway took too long (RFC 9110, 15.6.5).
-    GatewayTimeout,
-    /// The server takes no requests now (RFC 9110, 15.6.4).
-    Unavailable,
-    /// A handler works on as many requests as it may ([`at_most`](crate::web::middleware::at_most); RFC 9110,
-    /// 15.6.4).
-    TooManyAtOnce,
-    /// More connections from one address than the limit (RFC 6585, 4).
-    PeerLimit,
-    /// More connections from one address than the limit, answered with 503 by
-    /// [`OnPeerLimit::ServiceUnavailable`](crate::OnPeerLimit::ServiceUnavailable) (RFC 9110, 15.6.4).
-    PeerLimitUnavailable,
-}
-
-impl Refusal {
-    /// Returns the status of the answer.
-    #[must_use]
-    pub const fn status(self) -> StatusCode {
-        self.entry().0
-    }
-
-    /// Returns the text of the answer: one short line, without its line end.
-    #[must_use]
-    pub const fn reason(self) -> &'static str {
-        self.entry().1
-    }
-
-    /// The one table from failures to statuses.
-    const fn entry(self) -> (StatusCode, &'static str) {
-        use StatusCode as Status;
-        const BAD: StatusCode = StatusCode::BAD_REQUEST;
-        const FIELDS: StatusCode = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-        const PEER_LIMIT: &str = "too many connections from this address";
-        match self {
-            Self::BareLineFeed => (BAD, "line feed without carriage return"),
-            Self::BareCarriageReturn => (BAD, "carriage return without line feed"),
-            Self::ControlByte => (BAD, "control byte in the head"),
-            Self::Tls => (BAD, "this port speaks HTTP, not TLS"),
-            Self::EmptyLines => (BAD, "too many empty lines before the request line"),
-            Self::Method => (BAD, "malformed method"),
-            Self::MethodTooLong => (Status::NOT_IMPLEMENTED, "unknown method"),
-            Self::Target => (BAD, "malformed request target"),
-            Self::TargetTooLong => (Status::URI_TOO_LONG, "request target too long"),
-            Self::TargetForm => (BAD, "wrong form of request target"),
-            Self::Version => (BAD, "malformed HTTP version"),
-            Self::StatusLine => (Status::BAD_GATEWAY, "malformed status line"),
-            Self::VersionUnsupported => (
-                Status::HTTP_VERSION_NOT_SUPPORTED,
-                "this server speaks HTTP/1.1",
-            ),
-            Self::LeadingWhitespace => (BAD, "white space before the first field"),
-            Self::ObsoleteFold => (BAD, "folded field"),
-            Self::FieldName => (BAD, "malformed field name"),
-            Self::SpaceBeforeColon => (BAD, "white space before a colon"),
-            Self::FieldLineTooLong => (FIELDS, "field too long"),
-            Self::TooManyFields => (FIELDS, "too many fields"),
-            Self::HeadTooLarge => (FIELDS, "head too large"),
-            Self::HostMissing => (BAD, "Host missing"),
-            Self::HostRepeated => (BAD, "more than one Host"),
-            Self::HostInvalid => (BAD, "malformed Host"),
-            Self::ContentLength => (BAD, "malformed Content-Length"),
-            Self::ContentLengthRepeated => (BAD, "more than one Content-Length"),
-            Self::LengthAndCoding => (BAD, "both Content-Length and Transfer-Encoding"),
-            Self::CodingInOldVersion => (BAD, "Transfer-Encoding in HTTP/1.0"),
-            Self::CodingNotChunked => (BAD, "Transfer-Encoding without chunked once and last"),
-            Self::CodingUnknown => (Status::NOT_IMPLEMENTED, "unknown transfer coding"),
-            Self::ConnectContent => (BAD, "CONNECT with content"),
-            Self::ConnectUnanswerable => (Status::NOT_IMPLEMENTED, "this server makes no tunnels"),
-            Self::Expectation => (Status::EXPECTATION_FAILED, "unknown expectation"),
-            Self::BodyTooLarge => (Status::PAYLOAD_TOO_LARGE, "content too large"),
-            Self::BodyCutShort => (BAD, "content shorter than announced"),
-            Self::ChunkSize => (BAD, "malformed chunk size"),
-            Self::ChunkExtension => (BAD, "malformed chunk extension"),
-            Self::ChunkLineTooLong => (BAD, "chunk size line too long"),
-            Self::ChunkEnd => (BAD, "chunk without its end"),
-            Self::TrailersTooLarge => (FIELDS, "trailers too large"),
-            Self::HeadTooSlow => (Status::REQUEST_TIMEOUT, "the head took too long"),
-            Self::BodyTooSlow => (Status::REQUEST_TIMEOUT, "the content took too long"),
-            Self::HandlerTooSlow => (Status::SERVICE_UNAVAILABLE, "the answer took too long"),
-            Self::BadGateway => (Status::BAD_GATEWAY, "no valid answer from upstream"),
-            Self::GatewayTimeout => (Status::GATEWAY_TIMEOUT, "no answer from upstream in time"),
-            Self::Unavailable => (
-                Status::SERVICE_UNAVAILABLE,
-                "the server takes no requests now",
-            ),
-            Self::TooManyAtOnce => (Status::SERVICE_UNAVAILABLE, "too many requests at once"),
-            Self::PeerLimit => (Status::TOO_MANY_REQUESTS, PEER_LIMIT),
-            Self::PeerLimitUnavailable => (Status::SERVICE_UNAVAILABLE, PEER_LIMIT),
-        }
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.reason())
-    }
-}
-
-impl StdError for Refusal {}
-
-/// A fault in a request that is valid HTTP. A handler finds it, and the server reports it to the client.
-///
-/// Return it with `?`. The server answers with its status, and with its text as a line of `text/plain`. The
-/// connection stays open. The server logs no line.
-///
-/// ```
-/// use waterwheel::http::{ClientError, Request, Responded, Result, StatusCode};
-///
-/// async fn page(request: Request<'_>) -> Result<Responded> {
-///     let number = request.query().and_then(|query| query.parse::<u32>().ok());
-///     let number = number.ok_or_else(|| {
-///         ClientError::new(StatusCode::BAD_REQUEST, "the query is the number of a page")
-///     })?;
-///     request.respond(StatusCode::OK, format!("page {number}\n"), ()).await
-/// }
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientError {
-    status: StatusCode,
-    text: Cow<'static, str>,
-    /// Header fields besides Content-Type.
-    fields: Vec<(Cow<'static, str>, Cow<'static, str>)>,
-}
-
-impl ClientError {
-    /// Makes an error of the client. The client reads `text`.
-    ///
-    /// # Panics
-    ///
-    /// If the status is not one of 400 to 499 (RFC 9110, 15.5).
-    #[must_use]
-    #[track_caller]
-    pub fn new(status: StatusCode, text: impl Into<Cow<'static, str>>) -> Self {
-        assert!(status.is_client_error(), "{status} is not a client error");
-        Self {
-            status,
-            text: text.into(),
-            fields: Vec::new(),
-        }
-    }
-
-    /// Adds a header field to the answer: Allow to a 405, WWW-Authenticate to a 401.
-    ///
-    /// If the field may not be sent, the answer goes out without any fields, and the connection closes.
-    ///
-    /// ```
-    /// use waterwheel::http::{ClientError, StatusCode};
-    ///
-    /// let refused = ClientError::new(StatusCode::METHOD_NOT_ALLOWED, "only GET")
-    ///     .with_header("allow", "GET");
-    /// assert_eq!(refused.text(), "only GET");
-    /// ```
-    #[must_use]
-    pub fn with_header(
-        mut self,
-        name: impl Into<Cow<'static, str>>,
-        value: impl Into<Cow<'static, str>>,
-    ) -> Self {
-        self.fields.push((name.into(), value.into()));
-        self
-    }
-
-    /// Returns the status of the answer.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use waterwheel::http::{ClientError, StatusCode};
-    ///
-    /// let taken = ClientError::new(StatusCode::CONFLICT, "the name is taken");
-    /// assert_eq!(taken.status(), StatusCode::CONFLICT);
-    /// ```
-    #[must_use]
-    pub const fn status(&self) -> StatusCode {
-        self.status
-    }
-
-    /// Returns the text of the answer, without a line end.
-    #[must_use]
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// Returns the fields of the answer, without Content-Type.
-    pub(crate) fn fields(&self) -> &[(Cow<'static, str>, Cow<'static, str>)] {
-        &self.fields
-    }
-}
-
-impl fmt::Display for ClientError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.text)
-    }
-}
-
-impl StdError for ClientError {}
-
-/// An answer that the server does not send, because its fields would break the message.
-///
-/// The server writes no byte of such an answer.
-///
-/// # Examples
-///
-/// ```
-/// use waterwheel::http::testing::TestClient;
-/// use waterwheel::http::{InvalidAnswer, Request, StatusCode};
-/// use waterwheel::runtime::block_on;
-///
-/// /// Sends the client's text in a field, if that is possible.
-/// let echo = async |request: Request<'_>| {
-///     let bytes = request.bytes().await?;
-///     match request.add_header("x-echo", &bytes) {
-///         Err(error) if error.downcast_ref() == Some(&InvalidAnswer::Value) => {
-///             request.respond(StatusCode::BAD_REQUEST, "not in a header field\n", ()).await
-///         }
-///         added => {
-///             added?;
-///             request.respond(StatusCode::OK, "", ()).await
-///         }
-///     }
-/// };
-/// let answer = block_on(async { TestClient::new(echo).post("/", "a\r\nset-cookie: b").await });
-/// assert_eq!(answer.status, StatusCode::BAD_REQUEST);
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum InvalidAnswer {
-    /// A field name that is no token (RFC 9110, 5.1).
-    Name,
-    /// A field value with a control byte, such as a line end (RFC 9110, 5.5).
-    Value,
-    /// A Content-Length that differs from the length of the body, or that is not allowed (RFC 9110, 8.6).
-    Length,
-    /// A Transfer-Encoding: the server decides about it (RFC 9112, 6.1).
-    Coding,
-    /// A Connection member other than `close` and `upgrade`, or another field about the connection:
-    /// Keep-Alive, Proxy-Connection (RFC 9110, 7.6.1).
-    Connection,
-    /// Trailer on an answer that can have no trailers, or a field that is not allowed in a trailer
-    /// (RFC 9110, 6.5.1).
-    Trailer,
-    /// A second Date, Server or Content-Length (RFC 9110, 5.3).
-    Repeated,
-    /// An interim status for a final answer, or a final status for an interim one (RFC 9110, 15).
-    Status,
-    /// More of a body after a piece that was not written completely (RFC 9112, 8).
-    Torn,
-}
-
-impl fmt::Display for InvalidAnswer {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Name => "a header name of the answer is not a token",
-            Self::Value => "a header value of the answer has a control byte",
-            Self::Length => "the answer's content-length is not the length of its body",
-            Self::Coding => "the server decides about transfer-encoding",
-            Self::Connection => "an answer sets only close and upgrade of the connection fields",
-            Self::Trailer => "this field may not be in a trailer, or announce one",
-            Self::Repeated => "an answer has this field only once",
-            Self::Status => "a final answer has no status 1xx, and an interim answer has no other",
-            Self::Torn => "a piece of the answer's body has failed, or was dropped half-way",
-        })
-    }
-}
-
-impl StdError for InvalidAnswer {}
 
 /// An error of a handler. `?` converts each error to it. The error inside decides about the answer:
 ///
@@ -555,7 +189,6 @@ impl Error {
     }
 
     /// Returns the first `E` among this error and its causes.
-    /// Returns the first cause of this type.
     pub(crate) fn find<'e, E: StdError + 'static>(&'e self) -> Option<&'e E> {
         // Applications wrap errors in their own, so the whole chain is searched.
         let cause = |error: &&'e (dyn StdError + 'static)| -> Option<&'e (dyn StdError + 'static)> {
@@ -626,9 +259,8 @@ impl StdError for OfPeer {
     }
 }
 
-/// Marks an error as one of the connection to the client.
+/// Marks an error as one of the connection to the client. The kind stays the same, because handlers look at it.
 #[cold]
-// The kind stays the same, because handlers look at the kind.
 pub(crate) fn of_peer(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), OfPeer(error))
 }
@@ -673,28 +305,7 @@ impl fmt::Debug for Error {
     }
 }
 
-/// Drops a value of the user. If the destructor panics, logs the panic, so that other connections go on.
-pub(crate) fn drop_contained<T>(value: T) {
-    // The value is gone after the panic, so no broken state of it can be seen.
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-        let text = panic_text(&*payload);
-        // The subscriber is user code, too.
-        let logged = catch_unwind(AssertUnwindSafe(|| {
-            tracing::error!(text, what = type_name::<T>(), "a destructor panicked");
-        }));
-        mem::forget((payload, logged)); // their destructors may panic, too
-    }
-}
-
-/// Returns the text of a panic.
-pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> &str {
-    let text = payload.downcast_ref::<&'static str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a value that is not text")
-}
-
 const _: () = assert!(size_of::<Error>() == size_of::<usize>());
-const _: () = assert!(size_of::<Refusal>() == 1);
 
 #[cfg(test)]
 mod tests {
@@ -759,44 +370,5 @@ mod tests {
         assert_eq!(error.status(), StatusCode::CONFLICT);
         assert_eq!(error.to_string(), "taken");
         assert_eq!(error.refusal(), None);
-    }
-
-    #[test]
-    #[should_panic(expected = "500 Internal Server Error is not a client error")]
-    fn a_client_error_blames_the_client() {
-        drop(ClientError::new(StatusCode::INTERNAL_SERVER_ERROR, "ours"));
-    }
-
-    fn check(refusal: Refusal, status: u16) {
-        assert_eq!(refusal.status().as_u16(), status, "{refusal:?}");
-        let reason = refusal.reason();
-        assert!(reason.is_ascii() && !reason.contains(['\r', '\n']) && reason.len() < 60);
-    }
-
-    #[test]
-    fn a_refusal_has_its_status_and_one_short_line_of_reason() {
-        check(Refusal::BareLineFeed, 400); // RFC 9112, 2.2
-        check(Refusal::HostMissing, 400); // RFC 9112, 3.2
-        check(Refusal::LengthAndCoding, 400); // RFC 9112, 6.1
-        check(Refusal::CodingNotChunked, 400); // RFC 9112, 6.3
-        check(Refusal::HeadTooSlow, 408); // RFC 9110, 15.5.9
-        check(Refusal::BodyTooSlow, 408);
-        check(Refusal::BodyTooLarge, 413); // RFC 9110, 15.5.14
-        check(Refusal::TargetTooLong, 414); // RFC 9112, 3
-        check(Refusal::Expectation, 417); // RFC 9110, 10.1.1
-        check(Refusal::PeerLimit, 429); // RFC 6585, 4
-        check(Refusal::PeerLimitUnavailable, 503); // RFC 9110, 15.6.4
-        check(Refusal::FieldLineTooLong, 431); // RFC 6585, 5
-        check(Refusal::TooManyFields, 431);
-        check(Refusal::HeadTooLarge, 431);
-        check(Refusal::TrailersTooLarge, 431);
-        check(Refusal::CodingUnknown, 501); // RFC 9112, 6.1
-        check(Refusal::ConnectUnanswerable, 501); // RFC 9110, 9.3.6
-        check(Refusal::MethodTooLong, 501); // RFC 9112, 3
-        check(Refusal::BadGateway, 502); // RFC 9110, 15.6.3
-        check(Refusal::GatewayTimeout, 504); // RFC 9110, 15.6.5
-        check(Refusal::Unavailable, 503); // RFC 9110, 15.6.4
-        check(Refusal::TooManyAtOnce, 503); // RFC 9110, 15.6.4
-        check(Refusal::VersionUnsupported, 505); // RFC 9110, 15.6.6
     }
 }

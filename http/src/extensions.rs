@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
-use crate::error::drop_contained;
+use crate::error::panics::drop_contained;
 
 /// The values of one request, one for each type.
 ///

@@ -35,7 +35,8 @@ use std::time::SystemTime;
 use http::{Method, StatusCode};
 use waterwheel_runtime::descriptors;
 
-use crate::error::{Error, drop_contained, panic_text};
+use crate::error::Error;
+use crate::error::panics::{drop_contained, panic_text};
 
 /// The field that carries the id of a request.
 pub(crate) const REQUEST_ID: &str = "x-request-id";

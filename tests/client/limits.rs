@@ -377,11 +377,12 @@ fn an_error_says_what_happened_and_where() {
                 .to_string()
                 .ends_with("an https URI needs ClientBuilder::tls")
         );
-        let response = client
-            .get("http://mill/page?token=secret")
-            .send()
-            .await
-            .unwrap();
+        let page = || client.get("http://mill/page?token=secret");
+        let unsent = page().header("x y", "").send().await.unwrap_err();
+        let expected = "GET http://mill/page: the request cannot be sent: ";
+        assert!(unsent.to_string().starts_with(expected), "{unsent}");
+        assert_eq!(unsent.uri().unwrap(), "http://mill/page?token=secret");
+        let response = page().send().await.unwrap();
         let error = response.text().await.unwrap_err();
         assert_eq!(error.kind(), RequestErrorKind::Content);
         assert!(

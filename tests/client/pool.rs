@@ -27,6 +27,19 @@ async fn keep_answering(mut far: Far, answer: &str) {
 }
 
 #[test]
+fn a_request_that_cannot_be_sent_costs_no_idle_connection() {
+    run(async {
+        let (client, connections) = answering(OK);
+        let response = client.get(URI).send().await.unwrap();
+        response.bytes().await.unwrap();
+        let error = client.get("http://mill/{a}").send().await.unwrap_err();
+        assert_eq!(error.kind(), RequestErrorKind::Request);
+        assert_eq!(client.idle_connections(), 1);
+        assert_eq!(connections.count(), 1);
+    });
+}
+
+#[test]
 fn a_connection_is_used_again_only_behind_a_clean_end() {
     // The answer to the first request, and the connections after a second one.
     let rows: &[(&str, usize)] = &[

@@ -1,6 +1,7 @@
 //! Spans of requests: `traceparent`, the ends, and that no other request is inside.
 
 use std::cell::RefCell;
+use std::future::Ready;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -100,6 +101,21 @@ fn each_end_of_a_request_is_in_its_span() {
         assert!(!line.contains("secret"), "{line}");
         assert!(!error.is_empty() || !line.contains("error.type"), "{line}");
     }
+}
+
+#[test]
+fn the_call_of_a_handler_is_in_the_span_and_not_only_its_future() {
+    /// A handler that fails before it has made its future.
+    fn falls(_: Request<'_>) -> Ready<Result<Responded>> {
+        tracing::info!("called");
+        panic!("on purpose")
+    }
+    let seen = traced(async {
+        TestClient::new(traces(falls)).get("/mill").await;
+    });
+    let line = |text: &str| seen.lines().find(|line| line.contains(text)).unwrap();
+    assert!(line("called").contains("url.path=\"/mill\""), "{seen}");
+    assert!(line("close").contains("error.type=\"panic\""), "{seen}");
 }
 
 #[test]

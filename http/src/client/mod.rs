@@ -16,9 +16,11 @@
 //!
 //! | file | |
 //! |---|---|
-//! | `request` | the request as a value; `send`, with redirects and the retry |
+//! | `request` | the request as a value |
+//! | `send` | the connection, the retry, the redirects |
 //! | `upload` | the request on its way to the server |
-//! | `response` | the answer: its head, its body, the end of the exchange |
+//! | `exchange` | the answer on its way: its head, its body, the end of the exchange |
+//! | `response` | the answer as a value |
 //! | `pool`, `connect`, `tls` | connections |
 //! | `redirect`, `clock`, `builder`, `error`, `stream` | values |
 //!
@@ -86,12 +88,14 @@ mod builder;
 mod clock;
 mod connect;
 mod error;
+mod exchange;
 #[cfg(feature = "proxy")]
 pub(crate) mod lease;
 mod pool;
 mod redirect;
 mod request;
 mod response;
+mod send;
 mod stream;
 #[cfg(feature = "tls-core")]
 mod tls;

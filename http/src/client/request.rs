@@ -1,4 +1,4 @@
-//! A request as a value, and `send`: the connection, the retry, the redirects.
+//! A request as a value.
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -11,22 +11,15 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_io::AsyncRead;
 use http::{Method, StatusCode, Uri};
-use waterwheel_runtime::time::Instant;
 
 use super::ClientShared;
-use super::clock::ExchangeClock;
-use super::connect::connect;
 #[cfg(feature = "input")]
 use super::error::AnyError;
 use super::error::{RequestError, RequestErrorKind, without_secrets};
-use super::pool::{Origin, checkout};
-use super::redirect::{next_method, resolve};
 use super::response::ClientResponse;
-use super::upload::{Upload, UploadSource};
+use super::upload::UploadSource;
 use crate::headers::{AnswerHeaders, Headers};
-use crate::proto::request_head::{
-    RequestFields, RequestFraming, RequestStart, is_target, push_head,
-};
+use crate::proto::request_head::RequestFields;
 
 /// A function that sees interim answers.
 pub(super) type OnInterim<'b> = Box<dyn FnMut(StatusCode, Headers<'_>) + 'b>;
@@ -57,19 +50,19 @@ pub(super) type OnInterim<'b> = Box<dyn FnMut(StatusCode, Headers<'_>) + 'b>;
 /// ```
 #[must_use = "a request is sent by `send`"]
 pub struct ClientRequest<'b> {
-    shared: Rc<ClientShared>,
-    method: Method,
-    uri: Uri,
-    fields: RequestFields,
-    target: Option<String>,
-    source: UploadSource<'b>,
+    pub(super) shared: Rc<ClientShared>,
+    pub(super) method: Method,
+    pub(super) uri: Uri,
+    pub(super) fields: RequestFields,
+    pub(super) target: Option<String>,
+    pub(super) source: UploadSource<'b>,
     /// The type of the body, if the kind of body has one.
-    content_type: Option<&'static str>,
-    pause: Option<Duration>,
-    total_timeout: Option<Duration>,
-    on_interim: Option<OnInterim<'b>>,
+    pub(super) content_type: Option<&'static str>,
+    pub(super) pause: Option<Duration>,
+    pub(super) total_timeout: Option<Duration>,
+    pub(super) on_interim: Option<OnInterim<'b>>,
     /// The first fault.
-    fault: Option<RequestError>,
+    pub(super) fault: Option<RequestError>,
 }
 
 impl<'b> ClientRequest<'b> {
@@ -106,7 +99,8 @@ impl<'b> ClientRequest<'b> {
     }
 
     fn note_fault(&mut self, fault: RequestError) {
-        self.fault.get_or_insert(fault);
+        let (method, uri) = (&self.method, &self.uri);
+        self.fault.get_or_insert_with(|| fault.at(method, uri));
     }
 
     fn with_source(mut self, source: UploadSource<'b>, content_type: Option<&'static str>) -> Self {
@@ -117,8 +111,8 @@ impl<'b> ClientRequest<'b> {
     /// Adds a header field. A field of that name that is there already stays.
     ///
     /// `connection: close` closes the connection after the answer. An `upgrade` field and a `te` field need no
-    /// Connection field. An equal Content-Length is accepted. Transfer-Encoding, Keep-Alive, Proxy-Connection, Expect and other members of
-    /// Connection are faults.
+    /// Connection field. An equal Content-Length is accepted. Transfer-Encoding, Keep-Alive, Proxy-Connection, Expect and
+    /// other members of Connection are faults.
     ///
     /// # Examples
     ///
@@ -176,8 +170,9 @@ impl<'b> ClientRequest<'b> {
     /// left out. Values are escaped as those of forms (the URL standard, 5.2), so a space becomes `+`. With the feature
     /// `input`.
     ///
-    /// The query is in no `Debug` form and in no error. A query that the URI has stays before it. A [`target`](Self::target) takes the place of both. If the value has
-    /// another shape, that is an error of [`send`](Self::send).
+    /// The query is in no `Debug` form and in no text of an error. A query that the URI has stays before it. A
+    /// [`target`](Self::target) takes the place of both. If the value has another shape, that is an error of
+    /// [`send`](Self::send).
     ///
     /// # Examples
     ///
@@ -472,228 +467,6 @@ impl<'b> ClientRequest<'b> {
     pub fn on_interim(mut self, see: impl FnMut(StatusCode, Headers<'_>) + 'b) -> Self {
         self.on_interim = Some(Box::new(see));
         self
-    }
-
-    /// Sends the request, and waits for the head of its answer. Both directions move meanwhile: the answer may arrive
-    /// before the whole body is sent, and then the [`ClientResponse`] sends the rest while it is read.
-    ///
-    /// A request on a connection that was used before is sent again, once and on a new connection, if that connection
-    /// ends before the first byte of an answer, the method is idempotent (RFC 9110, 9.2.2) and the body is not a
-    /// stream.
-    ///
-    /// # Errors
-    ///
-    /// [`RequestErrorKind`] lists them. A status 4xx or 5xx is no error.
-    ///
-    /// # Panics
-    ///
-    /// Outside a runtime.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future closes the connection. The server may have processed the request.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use waterwheel::http::client::{Client, RequestError};
-    ///
-    /// async fn title() -> Result<String, RequestError> {
-    ///     Client::new().get("http://example.org/title").send().await?.text().await
-    /// }
-    /// # drop(title);
-    /// ```
-    pub async fn send(mut self) -> Result<ClientResponse<'b>, RequestError> {
-        if let Some(fault) = self.fault.take() {
-            return Err(fault);
-        }
-        let mut clock = ExchangeClock::new(self.total_timeout);
-        let mut redirects = 0;
-        loop {
-            let origin = self.origin()?;
-            // A clone of `Bytes` is a count, so each request can afford it.
-            let replay = match &self.source {
-                UploadSource::Whole(bytes) => Some(bytes.clone()),
-                UploadSource::Frames(_) => None,
-            };
-            let sent = self.send_once(&origin, &mut clock, replay.as_ref()).await;
-            let response = sent.map_err(|error| error.at(&self.method, &self.uri))?;
-            let max = self.shared.options.redirects.max();
-            let Some((method, keeps_body)) =
-                next_method(response.status(), &self.method).filter(|_| max > 0)
-            else {
-                return Ok(response);
-            };
-            redirects += 1;
-            if redirects > max {
-                return Err(self.no_redirect("there were too many"));
-            }
-            let location = response.headers().get_bytes("location");
-            let location = location.map(<[u8]>::to_vec);
-            let Some(location) = location else {
-                return Ok(response); // a page without a place to go to
-            };
-            // The time of the whole exchange goes on over redirects.
-            clock = response.into_clock();
-            self.source = match replay {
-                _ if !keeps_body => UploadSource::Whole(Bytes::new()),
-                Some(bytes) => UploadSource::Whole(bytes),
-                None => return Err(self.no_redirect("its body is a stream, which is sent once")),
-            };
-            self.go_to(method, &location, keeps_body, &origin)?;
-        }
-    }
-
-    fn no_redirect(&self, text: &'static str) -> RequestError {
-        RequestError::with(RequestErrorKind::Redirect, text).at(&self.method, &self.uri)
-    }
-
-    /// Makes this the request to the place of a redirect.
-    fn go_to(
-        &mut self,
-        method: Method,
-        location: &[u8],
-        keeps_body: bool,
-        before: &Origin,
-    ) -> Result<(), RequestError> {
-        let resolved = resolve(&self.uri, location);
-        let (uri, origin) = resolved.map_err(|error| error.at(&self.method, &self.uri))?;
-        let is_weaker = before.is_tls && uri.scheme_str() != Some("https");
-        if is_weaker {
-            return Err(self.no_redirect("it leads from https to another scheme"));
-        }
-        self.uri = uri;
-        self.method = method;
-        // It was for the old place: an absolute target would lead back to it.
-        self.target = None;
-        self.content_type = self.content_type.filter(|_| keeps_body);
-        let is_other = !origin.is_same(before);
-        // A body that is left out takes its Content-Type with it. Credentials belong to one origin.
-        self.fields.retain(|name| match name {
-            "authorization" | "cookie" | "proxy-authorization" | "host" => !is_other,
-            _ => keeps_body || !name.starts_with("content-"),
-        });
-        Ok(())
-    }
-
-    fn origin(&self) -> Result<Origin, RequestError> {
-        Origin::of(&self.uri)
-    }
-
-    /// Returns the framing of the body.
-    fn framing(&self) -> Result<RequestFraming, RequestError> {
-        let wrong = || {
-            let text = "its Content-Length is not the length of its body";
-            RequestError::with(RequestErrorKind::Request, text)
-        };
-        let framing = match (self.source.framing(), self.fields.length()) {
-            (RequestFraming::Chunked, Some(length)) => RequestFraming::Sized(length),
-            (RequestFraming::Sized(length), Some(said)) if said != length => return Err(wrong()),
-            (RequestFraming::None, Some(1..)) => return Err(wrong()),
-            (framing, _) => framing,
-        };
-        // A method with a meaning for content announces its absence (RFC 9110, 8.6).
-        let expects_content = [Method::POST, Method::PUT, Method::PATCH].contains(&self.method);
-        Ok(match framing {
-            RequestFraming::None if expects_content => RequestFraming::Sized(0),
-            framing => framing,
-        })
-    }
-
-    /// Writes the head.
-    fn push_head(&self, out: &mut Vec<u8>, framing: RequestFraming) -> Result<(), RequestError> {
-        let authority = self
-            .uri
-            .authority()
-            .map_or("", |authority| authority.as_str());
-        let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
-        let with_slash;
-        let target = match &self.target {
-            Some(target) => target,
-            None if self.method == Method::CONNECT => authority,
-            // `http://mill?q` has an empty path, which a request line cannot have (RFC 9112, 3.2.1).
-            None if path.starts_with('?') => {
-                with_slash = format!("/{path}");
-                &with_slash
-            }
-            None => path,
-        };
-        if !is_target(target) {
-            let text = "its target has a byte that must be percent-encoded";
-            return Err(RequestError::with(RequestErrorKind::Request, text));
-        }
-        let host = match &self.target {
-            // The end of the tunnel, and not the proxy (RFC 9110, 9.3.6).
-            Some(target) if self.method == Method::CONNECT => target,
-            _ => authority,
-        };
-        let start = RequestStart {
-            method: &self.method,
-            target,
-            host,
-            content_type: self.content_type,
-            framing,
-            expects_continue: self.pause.is_some() && framing != RequestFraming::None,
-        };
-        push_head(out, &start, &self.fields);
-        Ok(())
-    }
-
-    /// Sends the request on one connection, or on a second one if the first was stale.
-    async fn send_once(
-        &mut self,
-        origin: &Origin,
-        clock: &mut ExchangeClock,
-        replay: Option<&Bytes>,
-    ) -> Result<ClientResponse<'b>, RequestError> {
-        let framing = self.framing()?;
-        let shared = self.shared.clone();
-        let can_retry = self.method.is_idempotent() && replay.is_some();
-        let mut link = checkout(&shared, origin).await;
-        // At most two rounds: the second one has a new connection, which is not retried.
-        loop {
-            let link = if let Some(link) = link.take() {
-                link
-            } else {
-                let limit = clock.left(shared.options.connect_timeout);
-                let connected = connect(&shared, origin, &self.uri, limit).await;
-                // The nearer limit decides the kind of the error.
-                connected.map_err(|error| match error.kind() {
-                    RequestErrorKind::ConnectTimeout if clock.is_over() => {
-                        RequestError::new(RequestErrorKind::TotalTimeout)
-                    }
-                    _ => error,
-                })?
-            };
-            // On a new connection, the end has another cause than the server's time limit.
-            let may_retry = can_retry && link.is_reused;
-            let mut scratch = shared.spares.borrow_mut().pop().unwrap_or_default();
-            let mut out = std::mem::take(&mut scratch.out);
-            out.clear();
-            self.push_head(&mut out, framing)?;
-            // The pause begins with the connection, and not with `send`, which may have waited for it.
-            let source = std::mem::replace(&mut self.source, UploadSource::Whole(Bytes::new()));
-            let pause = self.pause.map(|pause| Instant::now() + pause);
-            let upload = Upload::new(out, source, framing, pause);
-            let time = std::mem::replace(clock, ExchangeClock::new(None));
-            let mut response = ClientResponse::new(
-                (shared.clone(), origin.clone(), link),
-                (self.method.clone(), self.uri.clone()),
-                (scratch, upload, time),
-                self.fields.is_last(),
-            );
-            let head = response.head(self.on_interim.as_mut(), &self.fields).await;
-            match head {
-                Ok(()) => return Ok(response),
-                Err(error) if error.kind() == RequestErrorKind::Closed && may_retry => {
-                    *clock = response.into_clock();
-                    if let Some(bytes) = replay {
-                        self.source = UploadSource::Whole(bytes.clone());
-                    }
-                }
-                Err(error) => return Err(error),
-            }
-        }
     }
 }
 

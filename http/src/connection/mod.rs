@@ -47,7 +47,8 @@ use waterwheel_runtime::budget;
 use waterwheel_runtime::time::Instant;
 
 use crate::buffers::{Buffers, Written};
-use crate::error::{Refusal, Result, drop_contained};
+use crate::error::panics::drop_contained;
+use crate::error::{Refusal, Result};
 use crate::exchange::handle::Exchange;
 use crate::exchange::handler::Handler;
 use crate::exchange::request::Request;

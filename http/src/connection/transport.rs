@@ -37,7 +37,7 @@ use waterwheel_runtime::net::{TcpStream, UnixStream};
 use waterwheel_runtime::time::Instant;
 
 use crate::buffers::stall_clock::StallClock;
-use crate::error::{drop_contained, panic_text};
+use crate::error::panics::{drop_contained, panic_text};
 use crate::log;
 use crate::shared::ServerState;
 use crate::shared::connections::ConnectionId;

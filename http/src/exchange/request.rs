@@ -1,6 +1,7 @@
 //! A request as its handler sees it.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
@@ -76,9 +77,15 @@ pub struct Request<'c> {
     peer: &'c PeerAddress,
 }
 
+/// The request, its client and its body.
 impl<'c> Request<'c> {
     pub(crate) fn new(exchange: Exchange<'c>, peer: &'c PeerAddress) -> Self {
         Self { exchange, peer }
+    }
+
+    #[cfg(feature = "sessions")]
+    pub(crate) fn exchange(&self) -> Exchange<'c> {
+        self.exchange
     }
 
     fn head(&self) -> &'c Head {
@@ -228,6 +235,22 @@ impl<'c> Request<'c> {
         Body::new(self.exchange)
     }
 
+    /// Reads the whole body into memory, up to the server's limit
+    /// ([`Limits::body_bytes_max`](crate::Limits::body_bytes_max)).
+    ///
+    /// # Errors
+    ///
+    /// As [`Body::bytes`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Body::bytes`].
+    pub async fn bytes(&self) -> Result<Vec<u8>> {
+        self.body()
+            .bytes(self.exchange.limits().body_bytes_max)
+            .await
+    }
+
     /// Returns the values that middleware hands to handlers, by their types.
     ///
     /// A request without values costs no allocation.
@@ -281,22 +304,6 @@ impl<'c> Request<'c> {
         self.exchange.shutdown_signal()
     }
 
-    /// Reads the whole body into memory, up to the server's limit
-    /// ([`Limits::body_bytes_max`](crate::Limits::body_bytes_max)).
-    ///
-    /// # Errors
-    ///
-    /// As [`Body::bytes`].
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`Body::bytes`].
-    pub async fn bytes(&self) -> Result<Vec<u8>> {
-        self.body()
-            .bytes(self.exchange.limits().body_bytes_max)
-            .await
-    }
-
     /// Completes when the client has left: a reset or a hang-up.
     ///
     /// A client that has only closed its write half is still there and waits for its answer.
@@ -331,9 +338,12 @@ impl<'c> Request<'c> {
     /// # drop(waterwheel::http::shared(report));
     /// ```
     pub async fn disconnected(&self) {
-        std::future::poll_fn(|cx| self.exchange.poll_gone(cx)).await;
+        poll_fn(|cx| self.exchange.poll_gone(cx)).await;
     }
+}
 
+/// Fields and coding of the answer, before it is made.
+impl Request<'_> {
     /// Adds a field to the answer, before the answer is made. This handler, another handler, or the server
     /// after an error may make it. Middleware uses this.
     ///
@@ -403,11 +413,6 @@ impl<'c> Request<'c> {
         self.add_header("set-cookie", field)
     }
 
-    #[cfg(feature = "sessions")]
-    pub(crate) fn exchange(&self) -> Exchange<'c> {
-        self.exchange
-    }
-
     /// Returns the value of the first [added](Self::add_header) field of that name (in any case), if it is
     /// UTF-8.
     ///
@@ -452,7 +457,10 @@ impl<'c> Request<'c> {
         self.exchange.forget_cached_answer();
         self.extensions().insert(CoderOfRequest(coder));
     }
+}
 
+/// The answer.
+impl<'c> Request<'c> {
     /// Queues an interim answer, such as 103 (Early Hints). The final answer must follow. A client of
     /// HTTP/1.0 receives no interim answer, because that version does not have them (RFC 9110, 15.2).
     ///
@@ -460,7 +468,7 @@ impl<'c> Request<'c> {
     ///
     /// # Errors
     ///
-    /// If the status is not an interim one, or is 100 or 101. If a header field may not be sent.
+    /// If the status is not an interim one, if it is 100 or 101, or if a header field may not be sent.
     ///
     /// # Examples
     ///
@@ -490,9 +498,9 @@ impl<'c> Request<'c> {
     ///
     /// # Errors
     ///
-    /// If a header field may not be sent (a line end in it, a second Content-Length). Then the queue is
-    /// unchanged, and a handler that returns the error answers 500. If the peer is gone or accepts no byte
-    /// for too long. Then no answer is possible.
+    /// If a header field may not be sent, such as one with a line end or a second Content-Length. Then the queue is
+    /// unchanged, and the server answers 500 if the handler returns the error. Also if the peer is gone, or accepts no
+    /// byte for too long. Then no answer is possible.
     ///
     /// # Cancel safety
     ///
@@ -611,11 +619,10 @@ impl<'c> Request<'c> {
         headers: impl AnswerHeaders,
     ) -> Result<(Responded, Upgrade)> {
         if !self.offers(protocol) {
-            // The client learns from the field which protocol it has to offer (RFC 9110, 15.5.22).
             let text = format!("upgrade to {protocol}");
-            let blame = ClientError::new(StatusCode::UPGRADE_REQUIRED, text);
-            // RFC 9110, 15.5.22
-            return Err(blame.with_header("upgrade", protocol.to_owned()).into());
+            let refused = ClientError::new(StatusCode::UPGRADE_REQUIRED, text);
+            // The client learns from the field which protocol it has to offer (RFC 9110, 15.5.22).
+            return Err(refused.with_header("upgrade", protocol.to_owned()).into());
         }
         respond::upgrade(self.exchange, protocol, &headers).await
     }

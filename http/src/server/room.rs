@@ -12,7 +12,8 @@ use std::time::Duration;
 use waterwheel_runtime::time::{Instant, sleep, sleep_until};
 use waterwheel_runtime::{descriptors, race, spawn, spawn_detached};
 
-use super::{CountGuard, Server};
+use super::Server;
+use super::accept::CountGuard;
 use crate::error::Refusal;
 use crate::log;
 use crate::shared::reasons;
@@ -209,7 +210,7 @@ impl Server {
                 drop(told.await);
             }
             // Other code has taken the descriptor first.
-            Some(Err(error)) => drop(self.failed(error)),
+            Some(Err(error)) => drop(self.accept_failed(error)),
             None => {}
         }
     }

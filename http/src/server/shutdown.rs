@@ -18,7 +18,8 @@ use std::time::Duration;
 use waterwheel_runtime::time::{Instant, sleep, sleep_until, timeout};
 use waterwheel_runtime::{race, signal, spawn};
 
-use super::{CountGuard, Server};
+use super::Server;
+use super::accept::CountGuard;
 use crate::error::Refusal;
 use crate::exchange::handler::Handler;
 use crate::log;

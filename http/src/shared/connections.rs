@@ -17,7 +17,8 @@
 //! ```
 //!
 //! Most heads arrive whole. So the usual connection goes from `New` to `Handling`, and then between `Idle` and
-//! `Handling`. The entry can be removed in every phase, because the connection can be dropped in every phase.
+//! `Handling`. While the server ends, `Promised` takes the place of `Idle`. The entry can be removed in every phase,
+//! because the connection can be dropped in every phase.
 //!
 //! | arrow | function |
 //! |---|---|
@@ -88,8 +89,8 @@ pub(crate) enum Phase {
     Handling,
     /// The connection waits for the next request.
     Idle,
-    /// The same, while the server ends. The last answer has promised that the connection stays, so the next request may be
-    /// on its way.
+    /// The connection waits for the next request while the server ends. The last answer has promised that the
+    /// connection stays, so that request may be on its way.
     Promised,
     /// The last answer is being sent, which has a deadline of its own.
     Closing,
@@ -101,7 +102,7 @@ pub(crate) enum Phase {
 
 impl Phase {
     /// Returns true if a connection in this phase becomes idle when it waits for its next request.
-    fn settles(self) -> bool {
+    fn becomes_idle(self) -> bool {
         matches!(
             self,
             Self::ReadingHead | Self::HeadOverdue | Self::Handling | Self::Closing
@@ -275,7 +276,7 @@ impl Connections {
     pub(crate) fn phase_of_wait(&self, id: ConnectionId, is_within_head: bool) -> Phase {
         match self.phase(id) {
             _ if is_within_head => Phase::ReadingHead,
-            phase if phase.settles() => Phase::Idle,
+            phase if phase.becomes_idle() => Phase::Idle,
             phase => phase,
         }
     }
@@ -319,23 +320,23 @@ impl Connections {
     /// Notes that a connection waits for a request of which no byte has arrived.
     #[inline]
     pub(crate) fn wait(&self, id: ConnectionId, now: Instant, waker: &Waker) -> Wait {
-        let (settles, wait) = {
+        let (becomes_idle, wait) = {
             let entry = &mut self.entries.borrow_mut()[id.index()];
             // A connection that was idle before keeps its time: a wake without bytes must not extend it.
-            let settles = entry.phase.settles();
-            if settles && !self.is_ending.get() {
+            let becomes_idle = entry.phase.becomes_idle();
+            if becomes_idle && !self.is_ending.get() {
                 entry.enter(Phase::Idle, now);
                 // The usual way asks for no phase again. // LOG W7
-                (settles, entry.wait(self.idle_max, waker))
+                (becomes_idle, entry.wait(self.idle_max, waker))
             } else {
-                if settles {
+                if becomes_idle {
                     entry.enter(Phase::Promised, now);
                 }
-                (settles, entry.wait(self.patience(entry.phase), waker))
+                (becomes_idle, entry.wait(self.patience(entry.phase), waker))
             }
         };
         // After the borrow, because a notified task may read the table.
-        if settles {
+        if becomes_idle {
             self.notify();
         }
         wait
@@ -438,16 +439,16 @@ impl Connections {
             Phase::Promised => self.idle_max.min(MOMENT),
             // `since` is the deadline itself: see `watch`.
             Phase::Upgraded => Duration::ZERO,
+            // These phases have a timer of their own, or the deadline of the step that they wait for.
             Phase::Handshake
             | Phase::HeadOverdue
             | Phase::Handling
             | Phase::Closing
-            // These phases have a timer of their own, or the deadline of the step that they wait for.
             | Phase::Lingering(_) => Duration::MAX,
         }
     }
 
-    /// Takes the wakers of the connections that have waited too long.
+    /// Takes the wakers of the connections that have waited too long. The caller wakes them when no borrow is alive.
     pub(crate) fn reap(&self, now: Instant) -> Reaped {
         let mut reaped = Reaped {
             due: Vec::new(),
@@ -455,13 +456,12 @@ impl Connections {
         };
         for (_, entry) in self.entries.borrow_mut().iter_mut() {
             let patience = self.patience(entry.phase);
-            // Such a phase has no deadline here, so the look costs almost no time for it.
+            // Such a phase has no deadline here.
             if patience == Duration::MAX {
                 continue;
             }
             let due = entry.since + patience;
             if due <= now {
-                // Only taken here. The caller wakes them when no borrow is alive.
                 reaped.due.extend(entry.waker.take());
             } else {
                 reaped.next = Some(reaped.next.map_or(due, |next| next.min(due)));
@@ -509,7 +509,7 @@ impl Connections {
         count
     }
 
-    /// Returns these connections, each with its rank, the start of its phase, and its index.
+    /// Returns the connections that may leave, each with its rank, the start of its phase, and its index.
     fn those_that_may_leave(&self, stage: Stage) -> Vec<(u8, Instant, usize)> {
         let now = Instant::of_turn();
         let entries = self.entries.borrow();
@@ -529,7 +529,7 @@ impl Connections {
         ranked.collect()
     }
 
-    /// Asks the connections that wait for a request to leave, but for those that have a moment of their own.
+    /// Asks the connections that wait for a request to leave, except promised ones, which have a moment of their own.
     pub(crate) fn dismiss_quiet(&self) {
         let is_quiet = |phase| matches!(phase, Phase::New | Phase::Idle);
         self.dismiss_those(|entry| is_quiet(entry.phase));
@@ -540,8 +540,8 @@ impl Connections {
         self.dismiss_those(|entry| entry.phase == Phase::Handshake);
     }
 
-    /// Asks all connections to leave. Returns how many these are, without those whose last answer is sent and
-    /// those that are turned away.
+    /// Asks all connections to leave. Returns their number, without those whose last answer is sent and those that
+    /// are turned away.
     pub(crate) fn dismiss_all(&self) -> usize {
         // Their clients have all of their answers, or get a refusal. A report must not count them as cut.
         let is_cut = |entry: &ConnectionEntry| {

@@ -25,7 +25,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 
-use crate::error::{Error, Refusal, Result, drop_contained, panic_text};
+use crate::error::panics::{drop_contained, panic_text};
+use crate::error::{Error, Refusal, Result};
 use crate::headers::{AnswerHeaders, Headers};
 
 /// An error answer that the server is about to send, for a hook that makes its body.

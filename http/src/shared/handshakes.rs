@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 
-use crate::error::drop_contained;
+use crate::error::panics::drop_contained;
 use crate::transport::io::Io;
 use crate::transport::stream::Stream;
 use crate::transport::transport_info::TransportInfo;

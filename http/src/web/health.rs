@@ -1,16 +1,14 @@
 //! Health checks: `/healthz` and `/readyz`. See [`Health`].
 
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::Duration;
 
 use waterwheel_runtime::time::timeout;
 
-use crate::error::drop_contained;
+use crate::error::panics::{catch_panic, drop_contained};
 use crate::exchange::handler::{Handler, Responded};
 use crate::exchange::request::Request;
 use crate::shared::stop::Stopper;
@@ -26,15 +24,13 @@ struct NamedCheck {
 
 impl NamedCheck {
     async fn succeeds(&self) -> bool {
-        // The check begins inside of the first poll, because its call may panic, too.
-        let mut check = Box::pin(async { (self.check)().await });
-        let contained = poll_fn(|cx| {
-            let poll = || check.as_mut().poll(cx);
-            catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|payload| {
+        let contained = async {
+            let checked = catch_panic(async || (self.check)().await).await;
+            checked.unwrap_or_else(|payload| {
                 drop_contained(payload);
-                Poll::Ready(false)
+                false
             })
-        });
+        };
         timeout(self.duration_max, contained).await == Ok(true)
     }
 }

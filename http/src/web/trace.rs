@@ -10,14 +10,12 @@
 //! - Never: a trace id, a version or a flag that the client has written in a wrong form.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::pin;
-use std::task::Poll;
+use std::panic::resume_unwind;
 
-use tracing::{Span, field, info_span};
+use tracing::{Instrument, Span, field, info_span};
 
 use crate::error::Result;
+use crate::error::panics::catch_panic;
 use crate::exchange::handler::{Handler, Responded};
 use crate::exchange::request::Request;
 use crate::web::unique::UniqueIds;
@@ -103,7 +101,9 @@ pub fn traces(handler: impl Handler) -> impl Handler {
         let span = span_of(&request, &context);
         request.extensions().insert(context);
         let open = OpenSpan(Some(span.clone()));
-        let answered = in_span(&span, handler.call(request)).await;
+        // A panic becomes a value, so that the span can record it.
+        let called = catch_panic(async || handler.call(request).await);
+        let answered = called.instrument(span).await;
         open.end(answered)
     }
 }
@@ -154,19 +154,6 @@ fn span_of(request: &Request<'_>, context: &TraceContext) -> Span {
         span.record("user_agent.original", agent);
     }
     span
-}
-
-/// Polls a future inside the span. A panic becomes a value, so that the span can record it.
-async fn in_span<T>(span: &Span, future: impl Future<Output = T>) -> std::thread::Result<T> {
-    let mut future = pin!(future);
-    poll_fn(|cx| {
-        let poll = || span.in_scope(|| future.as_mut().poll(cx));
-        match catch_unwind(AssertUnwindSafe(poll)) {
-            Ok(poll) => poll.map(Ok),
-            Err(payload) => Poll::Ready(Err(payload)),
-        }
-    })
-    .await
 }
 
 /// A span whose end is not recorded yet. If it is dropped, the handler was.

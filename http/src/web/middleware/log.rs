@@ -12,24 +12,18 @@
 //! # Invariants
 //!
 //! - Always: one entry for each request that reaches the handler.
-//! - Never: a byte in a line that ends it, or a quote that ends its string.
 
-use std::borrow::Cow;
-use std::fmt::{self, Write as _};
-use std::future::{Future, poll_fn};
-use std::net::{IpAddr, SocketAddr};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::pin;
-use std::thread;
+use std::net::SocketAddr;
+use std::panic::resume_unwind;
 use std::time::{Duration, SystemTime};
 
 use http::{Method, StatusCode, Version};
-use jiff::Timestamp;
-use serde::Serialize;
 use waterwheel_runtime::time::Instant;
 
 use super::id::REQUEST_ID;
+use super::log_line::{CombinedLine, JsonLine};
 use crate::error::Refusal;
+use crate::error::panics::catch_panic;
 use crate::exchange::handler::Handler;
 use crate::exchange::request::Request;
 use crate::shared::refused::Refused;
@@ -58,9 +52,9 @@ use crate::shared::refused::Refused;
 /// ```
 pub fn access_log(handler: impl Handler, sink: impl Fn(&LogEntry<'_>) + 'static) -> impl Handler {
     async move |request: Request<'_>| {
-        let line = OpenEntry::begin(&request, &sink);
+        let entry = OpenEntry::begin(&request, &sink);
         // If this future is dropped here, the entry stays open, and its destructor reports `Dropped`.
-        let answered = or_panic(handler.call(request)).await;
+        let answered = catch_panic(async || handler.call(request).await).await;
         let end = match &answered {
             Ok(Ok(responded)) => match responded.status() {
                 Some(status) => End::Answered(status, responded.body_bytes()),
@@ -70,23 +64,10 @@ pub fn access_log(handler: impl Handler, sink: impl Fn(&LogEntry<'_>) + 'static)
             Ok(Err(error)) => End::Failed(error.status(), format!("{error:?}")),
             Err(_) => End::Panicked,
         };
-        line.end(end);
+        entry.end(end);
         // The server turns the panic into a 500, so it must continue behind the log.
         answered.unwrap_or_else(|payload| resume_unwind(payload))
     }
-}
-
-/// Polls a future and returns its panic, so that the panic can be reported.
-async fn or_panic<T>(future: impl Future<Output = T>) -> thread::Result<T> {
-    let mut future = pin!(future);
-    poll_fn(|cx| {
-        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
-        match polled {
-            Ok(poll) => poll.map(Ok),
-            Err(payload) => std::task::Poll::Ready(Err(payload)),
-        }
-    })
-    .await
 }
 
 /// The report of one request.
@@ -187,7 +168,7 @@ impl End {
         }
     }
 
-    fn error(&self) -> Option<&str> {
+    pub(super) fn error(&self) -> Option<&str> {
         match self {
             Self::Failed(_, error) | Self::Left(error) => Some(error),
             Self::Refused(refusal) => Some(refusal.reason()),
@@ -195,7 +176,7 @@ impl End {
         }
     }
 
-    fn word(&self) -> &'static str {
+    pub(super) fn word(&self) -> &'static str {
         match self {
             Self::Answered(..) => "answered",
             Self::Failed(..) => "failed",
@@ -297,147 +278,10 @@ impl<S: Fn(&LogEntry<'_>)> Drop for OpenEntry<'_, S> {
     }
 }
 
-/// The line that [`LogEntry::combined`] returns; `Display` writes it.
-///
-/// # Examples
-///
-/// ```
-/// use waterwheel::http::web::middleware::{CombinedLine, LogEntry};
-///
-/// fn print(entry: &LogEntry<'_>) {
-///     let line: CombinedLine<'_> = entry.combined();
-///     println!("{line}");
-/// }
-/// ```
-#[derive(Clone, Copy, Debug)]
-pub struct CombinedLine<'e>(&'e LogEntry<'e>);
-
-impl fmt::Display for CombinedLine<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let entry = self.0;
-        write_or_dash(f, entry.peer.map(|peer| peer.ip()))?;
-        let date = timestamp(entry.time).strftime("%d/%b/%Y:%H:%M:%S +0000");
-        write!(f, " - - [{date}] ")?;
-        match (entry.method, entry.target, entry.version) {
-            (Some(method), Some(target), Some(version)) => {
-                write!(f, "\"{method} {target} {version:?}\" ")?;
-            }
-            _ => f.write_str("\"-\" ")?,
-        }
-        write_or_dash(f, entry.end.status().map(|status| status.as_u16()))?;
-        f.write_char(' ')?;
-        write_or_dash(f, entry.end.body_bytes())?;
-        for field in [entry.referer, entry.user_agent] {
-            write!(f, " \"{}\"", Quoted(field.unwrap_or(b"-")))?;
-        }
-        write!(f, " {:.6} ", entry.duration.as_secs_f64())?;
-        write_or_dash(f, entry.id.as_deref())?;
-        match &entry.end {
-            End::Answered(..) => Ok(()),
-            end => {
-                write!(f, " {}", end.word())?;
-                let error = end.error().map(|error| Quoted(error.as_bytes()));
-                error.map_or(Ok(()), |error| write!(f, ": {error}"))
-            }
-        }
-    }
-}
-
-fn write_or_dash(f: &mut fmt::Formatter<'_>, value: Option<impl fmt::Display>) -> fmt::Result {
-    match value {
-        Some(value) => write!(f, "{value}"),
-        None => f.write_char('-'),
-    }
-}
-
-/// Bytes between quotes. Bytes that are not printable ASCII, quotes and backslashes become `\xHH`.
-struct Quoted<'b>(&'b [u8]);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for byte in self.0 {
-            match byte {
-                b'"' | b'\\' | 0..=0x1f | 0x7f.. => write!(f, "\\x{byte:02X}")?,
-                plain => f.write_char(char::from(*plain))?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The line that [`LogEntry::json`] returns; `Display` writes it.
-///
-/// # Examples
-///
-/// ```
-/// use waterwheel::http::web::middleware::{JsonLine, LogEntry};
-///
-/// fn print(entry: &LogEntry<'_>) {
-///     let line: JsonLine<'_> = entry.json();
-///     println!("{line}");
-/// }
-/// ```
-#[derive(Clone, Copy, Debug)]
-pub struct JsonLine<'e>(&'e LogEntry<'e>);
-
-/// The members of a [`JsonLine`], in their order.
-#[derive(Serialize)]
-struct JsonMembers<'e> {
-    time: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    peer: Option<IpAddr>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'e str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    method: Option<&'e str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    target: Option<&'e str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    referer: Option<Cow<'e, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_agent: Option<Cow<'e, str>>,
-    end: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'e str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bytes: Option<u64>,
-    seconds: f64,
-}
-
-impl fmt::Display for JsonLine<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let entry = self.0;
-        let members = JsonMembers {
-            time: format!("{:.3}", timestamp(entry.time)),
-            peer: entry.peer.map(|peer| peer.ip()),
-            id: entry.id.as_deref(),
-            method: entry.method.map(Method::as_str),
-            target: entry.target,
-            version: entry.version.map(|version| format!("{version:?}")),
-            referer: entry.referer.map(String::from_utf8_lossy),
-            user_agent: entry.user_agent.map(String::from_utf8_lossy),
-            end: entry.end.word(),
-            error: entry.end.error(),
-            status: entry.end.status().map(|status| status.as_u16()),
-            bytes: entry.end.body_bytes(),
-            seconds: entry.duration.as_secs_f64(),
-        };
-        f.write_str(&serde_json::to_string(&members).map_err(|_| fmt::Error)?)
-    }
-}
-
-/// Converts a time for a line. A clock outside jiff's years is wrong, but must not stop the log.
-fn timestamp(time: SystemTime) -> Timestamp {
-    Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+    use std::future::Ready;
     use std::rc::Rc;
     use std::time::UNIX_EPOCH;
 
@@ -445,6 +289,8 @@ mod tests {
     use waterwheel_runtime::time::pause;
 
     use super::*;
+    use crate::error::Result;
+    use crate::exchange::handler::Responded;
     use crate::limits::Limits;
     use crate::server::Server;
     use crate::testing::TestClient;
@@ -556,6 +402,21 @@ mod tests {
         let mut expected: Vec<_> = rows.iter().map(|(_, line)| *line).collect();
         expected.push(r#""-" 400 - "-" "-" - refused: malformed method"#);
         assert_eq!(lines(Limits::DEFAULT, &sent), expected);
+    }
+
+    #[test]
+    fn a_handler_that_panics_in_its_call_has_panicked_too() {
+        /// A handler that fails before it has made its future.
+        fn falls(_: Request<'_>) -> Ready<Result<Responded>> {
+            panic!("on purpose")
+        }
+        let ends: Rc<RefCell<Vec<End>>> = Rc::default();
+        let seen = ends.clone();
+        let logged = access_log(falls, move |entry| {
+            seen.borrow_mut().push(entry.end.clone());
+        });
+        block_on(async { TestClient::new(logged).get("/").await });
+        assert_eq!(ends.take(), [End::Panicked]);
     }
 
     #[test]

@@ -99,8 +99,8 @@ impl MessageDecoder {
         self.head_len == 0 && self.frame.is_none() && self.message.is_none()
     }
 
-    /// Decodes up to the end of a message or a control frame. Returns the number of bytes that it has used, which are
-    /// all if it returns no message.
+    /// Decodes up to the end of a message or a control frame. Returns the number of bytes that it has used: all of them
+    /// if it returns no message.
     pub(super) fn decode(
         &mut self,
         bytes: &[u8],
@@ -135,7 +135,8 @@ impl MessageDecoder {
             };
             let left = frame.head.payload_bytes - frame.arrived;
             let here = &bytes[used..];
-            let here = &here[..here.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
+            let len = usize::try_from(left).unwrap_or(usize::MAX).min(here.len());
+            let here = &here[..len];
             used += here.len();
             let target = match (frame.head.opcode, &mut self.message) {
                 (OpCode::Data(_), Some(message)) => &mut message.bytes,
@@ -300,6 +301,7 @@ mod tests {
     use tungstenite::protocol::{Role, WebSocket as Oracle, WebSocketConfig};
 
     use super::*;
+    use crate::web::websocket::message::CloseCode;
 
     const LIMITS: MessageLimits = MessageLimits {
         message_bytes_max: 300,
@@ -523,7 +525,7 @@ mod tests {
                 Ok(Read::Pong(_)) => Incoming::Pong,
                 Ok(Read::Close(reason)) => Incoming::Close(reason.and_then(|reason| {
                     Some(CloseReason {
-                        code: super::super::message::CloseCode::new(reason.code.into())?,
+                        code: CloseCode::new(reason.code.into())?,
                         text: reason.reason.as_str().to_owned(),
                     })
                 })),

@@ -19,7 +19,8 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use crate::error::{Error, Result, drop_contained, panic_text};
+use crate::error::panics::{drop_contained, panic_text};
+use crate::error::{Error, Result};
 use crate::log;
 use crate::web::websocket::error::WebSocketError;
 use crate::web::websocket::message::CloseCode;
