@@ -13,4 +13,5 @@ mod parts;
 mod pool;
 mod redirects;
 mod scripted;
+mod tls;
 mod uploads;

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::support::server::DEADLINE;
 use crate::support::tls::configs;
 use tracing::field::Field;
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Dispatch, Event, Metadata, Subscriber};
 use waterwheel::http::tls::{TlsConfig, TlsReloader};
 use waterwheel::http::web::middleware::{at_most, request_ids};
 use waterwheel::http::{
@@ -75,6 +75,9 @@ fn logged_by<H: Handler>(
     handler: H,
     clients: impl FnOnce(SocketAddr) -> Vec<SocketAddr> + Send + 'static,
 ) -> Vec<String> {
+    // With a single subscriber, tracing asks the thread that first meets a line, which may be that of another test.
+    static SECOND: OnceLock<Dispatch> = OnceLock::new();
+    SECOND.get_or_init(|| Dispatch::new(Log::default()));
     let log = Log::default();
     let (server, peers) = tracing::subscriber::with_default(log.clone(), || {
         block_on(async {

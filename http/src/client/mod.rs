@@ -25,7 +25,8 @@
 //! | `redirect`, `clock`, `builder`, `error`, `stream` | values |
 //!
 //! It stands on `proto` and `transport`: `proto/answer_head` reads answers with the reader of the server's fields, and
-//! `proto/request_head` writes requests. It knows no server, connection or exchange of the server.
+//! `proto/request_head` writes requests. For https, it uses the stream of `tls`. It knows no server, connection or
+//! exchange of the server.
 //!
 //! # Invariants
 //!

@@ -14,7 +14,8 @@
 //! ```
 //!
 //! For the client, and for the client of tests, `answer_head` reads the head of an answer with `fields`, `framing` and
-//! `keep_alive`. For the client, `request_head` writes that of a request.
+//! `keep_alive`. For the client, `request_head` writes that of a request. For the proxy and for services of tower,
+//! `body_rest` finds the end of an answer's body.
 //!
 //! All of them use `scan`, which defines the classes of characters. Read them in the order head,
 //! framing, chunked, encode, `keep_alive`.
@@ -26,6 +27,8 @@
 
 pub(crate) mod answer_cache;
 pub(crate) mod answer_head;
+#[cfg(any(feature = "proxy", feature = "tower"))]
+pub(crate) mod body_rest;
 pub(crate) mod chunked;
 pub(crate) mod encode;
 pub(crate) mod fields;

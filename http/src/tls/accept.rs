@@ -158,7 +158,7 @@ impl TlsAcceptor {
             let text = "the client speaks HTTP, and the port HTTPS";
             return Err(io::Error::new(ErrorKind::InvalidData, text));
         }
-        let stream = TlsStream::new(stream, &self.0.config().0)?;
+        let stream = TlsStream::to_client(stream, &self.0.config().0)?;
         stream.receive(&first)?;
         if let Err(error) = poll_fn(|cx| stream.poll_handshake(cx)).await {
             if error.kind() == ErrorKind::InvalidData {

@@ -1,6 +1,6 @@
-//! HTTPS: TLS 1.2 and 1.3 by rustls, below the connections of a server.
+//! HTTPS: TLS 1.2 and 1.3 by rustls, below the connections of a server and of the client.
 //!
-//! [`Builder::tls`](crate::Builder::tls) is the way in. It takes a [`TlsConfig`] with certificates, or a
+//! [`Builder::tls`](crate::Builder::tls) makes a server of HTTPS. It takes a [`TlsConfig`] with certificates, or a
 //! [`TlsReloader`] that replaces the configuration while the server runs. Handlers read the results of the handshake
 //! from a [`TlsInfo`].
 //!
@@ -57,7 +57,8 @@
 //! # How it works
 //!
 //! ```text
-//!   Builder::tls ──► TlsAcceptor ──► TlsStream: Io       one for each connection
+//!   client::tls ─────────────────┐
+//!   Builder::tls ──► TlsAcceptor ┴─► TlsStream: Io       one for each connection
 //!                        │               └─ Session      records and bytes, without a socket
 //!                        └─ TlsReloader ──► TlsConfig ──► Identities (SNI), ClientAuth
 //! ```

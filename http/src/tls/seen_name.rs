@@ -1,4 +1,4 @@
-//! The name that a client asks for. rustls tells it only to the code that finds the certificate.
+//! The name that a client asks for. rustls passes it only to the code that finds the certificate.
 
 use std::sync::{Arc, OnceLock};
 
@@ -6,7 +6,7 @@ use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-/// The place for the name of one handshake.
+/// The place for the name of one handshake. It stays empty if this side is the client.
 #[derive(Debug, Default)]
 pub(super) struct SeenName(Arc<OnceLock<Box<str>>>);
 

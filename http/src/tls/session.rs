@@ -1,4 +1,4 @@
-//! One TLS connection without its socket: records go in and out, and bytes go out and in.
+//! One side of a TLS connection without its socket: records go in and out, and bytes go out and in.
 //!
 //! # How it works
 //!
@@ -7,21 +7,24 @@
 //!   written  ─────────────► rustls ──► output ──► sent
 //! ```
 //!
-//! rustls has two interfaces. This one is its "unbuffered" one, in which the buffers are ours. Each of the three
+//! rustls has two interfaces. This module uses the "unbuffered" one, in which the buffers are ours. Each of the three
 //! buffers is freed when it is empty, so an idle connection has none.
+//!
+//! rustls has a type for each side. The code that handles their states is generic, so both sides share it.
 //!
 //! # Invariants
 //!
-//! - Always: rustls is asked with all unused input, because it keeps positions in it.
-//! - Never: rustls is asked again after it has reported an error, except for the alert.
+//! - Always: each call of rustls sees all unused input, because rustls keeps positions in it.
+//! - Never: rustls is called again after it has returned an error, except for the alert.
 
 use std::mem;
 
-use rustls::Error;
-use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
+use rustls::client::UnbufferedClientConnection;
+use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
 };
+use rustls::{CommonState, Error};
 
 /// The most bytes of a handshake message that has not arrived whole, with the records around it. rustls itself
 /// refuses a message of more than 65,535 bytes.
@@ -74,7 +77,7 @@ impl ByteQueue {
 
 /// Records of rustls. It names the space that it needs, if the first one was too small.
 impl ByteQueue {
-    fn append_handshake(&mut self, mut data: EncodeTlsData<'_, ServerConnectionData>) {
+    fn append_handshake<Data>(&mut self, mut data: EncodeTlsData<'_, Data>) {
         let mut size = 0;
         while let Err(EncodeError::InsufficientSize(short)) =
             self.append_with(size, |space| data.encode(space))
@@ -83,9 +86,9 @@ impl ByteQueue {
         }
     }
 
-    fn append_traffic(
+    fn append_traffic<Data>(
         &mut self,
-        mut traffic: WriteTraffic<'_, ServerConnectionData>,
+        mut traffic: WriteTraffic<'_, Data>,
         task: &Task<'_>,
     ) -> Result<Progress, Error> {
         let bytes = match task {
@@ -129,39 +132,57 @@ pub(super) enum Progress {
     Sent,
 }
 
+/// A connection of rustls, by its side.
+pub(super) enum Side {
+    Server(UnbufferedServerConnection),
+    Client(UnbufferedClientConnection),
+}
+
 /// The state of a TLS connection.
 pub(super) struct Session {
-    pub(super) tls: UnbufferedServerConnection,
+    side: Side,
     /// Received records that rustls has not used up.
     input: ByteQueue,
+    results: Results,
+}
+
+/// The results of rustls' work.
+#[derive(Default)]
+struct Results {
     /// Decrypted bytes for which the reader's buffer had no room.
     plain: ByteQueue,
     /// Records to send.
-    pub(super) output: ByteQueue,
+    output: ByteQueue,
     /// True after the peer's `close_notify`. rustls reports it only once.
     peer_has_closed: bool,
-    /// True if rustls has seen all of `input`. It leaves a part of a message there, also if that fills whole records.
-    is_judged: bool,
+    /// True if rustls has seen the whole input. It leaves an incomplete message there, even one of whole records.
+    has_seen_input: bool,
 }
 
 impl Session {
-    pub(super) fn new(tls: UnbufferedServerConnection) -> Self {
+    pub(super) fn new(side: Side) -> Self {
         Self {
-            tls,
+            side,
             input: ByteQueue::default(),
-            plain: ByteQueue::default(),
-            output: ByteQueue::default(),
-            peer_has_closed: false,
-            is_judged: false,
+            results: Results::default(),
         }
     }
 
-    pub(super) fn is_handshaking(&self) -> bool {
-        self.tls.is_handshaking()
+    /// Returns the state that both sides have in rustls.
+    pub(super) fn common_state(&self) -> &CommonState {
+        match &self.side {
+            Side::Server(tls) => tls,
+            Side::Client(tls) => tls,
+        }
     }
 
+    pub(super) fn is_client(&self) -> bool {
+        matches!(self.side, Side::Client(_))
+    }
+
+    /// Returns true if the peer's `close_notify` has arrived and the bytes before it have been read.
     pub(super) fn peer_has_closed(&self) -> bool {
-        self.peer_has_closed && self.plain.is_empty()
+        self.results.peer_has_closed && self.results.plain.is_empty()
     }
 
     /// Returns true if a read would find bytes, or a whole record.
@@ -172,7 +193,18 @@ impl Session {
             }
             _ => false,
         };
-        !self.plain.is_empty() || (has_record && !self.is_judged && !self.peer_has_closed)
+        let results = &self.results;
+        !results.plain.is_empty()
+            || (has_record && !results.has_seen_input && !results.peer_has_closed)
+    }
+
+    /// Returns the records to send.
+    pub(super) fn output(&self) -> &ByteQueue {
+        &self.results.output
+    }
+
+    pub(super) fn output_mut(&mut self) -> &mut ByteQueue {
+        &mut self.results.output
     }
 
     /// Takes received bytes in.
@@ -181,19 +213,20 @@ impl Session {
             return Err(Error::General("a message is too long".to_owned()));
         }
         self.input.append(bytes);
-        self.is_judged = false;
+        self.results.has_seen_input = false;
         Ok(())
     }
 
     /// Moves decrypted bytes into `buffer`. Does the handshake until it needs more input.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<Progress, Error> {
-        if !self.plain.is_empty() {
-            let count = buffer.len().min(self.plain.rest().len());
-            buffer[..count].copy_from_slice(&self.plain.rest()[..count]);
-            self.plain.use_up(count);
+        let plain = &mut self.results.plain;
+        if !plain.is_empty() {
+            let count = buffer.len().min(plain.rest().len());
+            buffer[..count].copy_from_slice(&plain.rest()[..count]);
+            plain.use_up(count);
             return Ok(Progress::Received(count));
         }
-        if self.peer_has_closed {
+        if self.results.peer_has_closed {
             return Ok(Progress::PeerClosed);
         }
         self.ask(Task::Receive(buffer))
@@ -212,79 +245,93 @@ impl Session {
     /// Lets rustls work until the task is done, or until it needs more input.
     fn ask(&mut self, mut task: Task<'_>) -> Result<Progress, Error> {
         loop {
-            let UnbufferedStatus { mut discard, state } = self
-                .tls
-                .process_tls_records(&mut self.input.bytes[self.input.used..]);
-            let progress = match state {
-                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
-                    let mut count = 0;
-                    while let Some(record) = traffic.next_record() {
-                        let record = record?;
-                        discard += record.discard;
-                        let mut direct = 0;
-                        if let Task::Receive(buffer) = &mut task {
-                            direct = record.payload.len().min(buffer.len() - count);
-                            buffer[count..count + direct]
-                                .copy_from_slice(&record.payload[..direct]);
-                            count += direct;
-                        }
-                        self.plain.append(&record.payload[direct..]);
-                    }
-                    (count > 0).then_some(Progress::Received(count))
-                }
-                Ok(ConnectionState::EncodeTlsData(data)) => {
-                    self.output.append_handshake(data);
-                    None
-                }
-                Ok(ConnectionState::TransmitTlsData(data)) => {
-                    // From here on the output is ours to send, in its order.
-                    data.done();
-                    None
-                }
-                Ok(ConnectionState::WriteTraffic(mut traffic)) => {
-                    let is_new = !mem::replace(&mut self.is_judged, true);
-                    match &task {
-                        // Only into an empty output: a client that does not read must not fill it.
-                        Task::Receive(_) if is_new && self.output.is_empty() => {
-                            // An attempt to write without space: rustls encrypts no byte, and releases the answer to
-                            // a key update, which it holds back until the next write.
-                            _ = traffic.encrypt(&[0], &mut []);
-                            None
-                        }
-                        Task::Receive(_) => Some(Progress::Blocked),
-                        task => Some(self.output.append_traffic(traffic, task)?),
-                    }
-                }
-                Ok(ConnectionState::PeerClosed) => {
-                    self.peer_has_closed = true;
-                    matches!(task, Task::Receive(_)).then_some(Progress::PeerClosed)
-                }
-                Ok(ConnectionState::BlockedHandshake) => Some(Progress::Blocked),
-                Ok(ConnectionState::Closed) => Some(Progress::PeerClosed),
-                // Early data is off, so the last ones are states of later versions.
-                Ok(state) => return Err(Error::General(format!("unknown state: {state:?}"))),
+            match self.step(&mut task) {
+                Ok(Some(progress)) => return Ok(progress),
+                Ok(None) => {}
                 Err(error) => {
-                    self.input.use_up(discard);
-                    self.collect_alert();
+                    // The alert for the peer. Only while rustls has output: a second look at the same input would
+                    // find the same fault again.
+                    while self.common_state().wants_write() {
+                        let Ok(None) = self.step(&mut Task::Close) else {
+                            break;
+                        };
+                    }
                     return Err(error);
                 }
-            };
-            self.input.use_up(discard);
-            if let Some(progress) = progress {
-                return Ok(progress);
             }
         }
     }
 
-    /// Moves the alert for the peer into the output, after an error.
-    fn collect_alert(&mut self) {
-        // Only while there is output: a second look at the same input would find the same fault again.
-        while self.tls.wants_write() {
-            let input = &mut self.input.bytes[self.input.used..];
-            match self.tls.process_tls_records(input).state {
-                Ok(ConnectionState::EncodeTlsData(data)) => self.output.append_handshake(data),
-                _ => return,
+    /// Calls rustls once. Returns `None` if it has to be called again.
+    fn step(&mut self, task: &mut Task<'_>) -> Result<Option<Progress>, Error> {
+        let input = &mut self.input.bytes[self.input.used..];
+        let results = &mut self.results;
+        let (used, progress) = match &mut self.side {
+            Side::Server(tls) => results.collect(tls.process_tls_records(input), task),
+            Side::Client(tls) => results.collect(tls.process_tls_records(input), task),
+        };
+        self.input.use_up(used);
+        progress
+    }
+}
+
+impl Results {
+    /// Takes the results of one call of rustls. Returns the number of used bytes of the input, and the progress.
+    fn collect<Data>(
+        &mut self,
+        status: UnbufferedStatus<'_, '_, Data>,
+        task: &mut Task<'_>,
+    ) -> (usize, Result<Option<Progress>, Error>) {
+        let mut used = status.discard;
+        // Each state must be handled before the next call. `None` asks for that call.
+        let progress = status.state.and_then(|state| match state {
+            ConnectionState::ReadTraffic(mut traffic) => {
+                let mut count = 0;
+                while let Some(record) = traffic.next_record() {
+                    let record = record?;
+                    used += record.discard;
+                    let mut direct = 0;
+                    if let Task::Receive(buffer) = &mut *task {
+                        direct = record.payload.len().min(buffer.len() - count);
+                        buffer[count..count + direct].copy_from_slice(&record.payload[..direct]);
+                        count += direct;
+                    }
+                    self.plain.append(&record.payload[direct..]);
+                }
+                Ok((count > 0).then_some(Progress::Received(count)))
             }
-        }
+            ConnectionState::EncodeTlsData(data) => {
+                self.output.append_handshake(data);
+                Ok(None)
+            }
+            ConnectionState::TransmitTlsData(data) => {
+                // From here on the output is ours to send, in its order.
+                data.done();
+                Ok(None)
+            }
+            ConnectionState::WriteTraffic(mut traffic) => {
+                let is_new = !mem::replace(&mut self.has_seen_input, true);
+                match task {
+                    // Only into an empty output: a peer that does not read must not fill it.
+                    Task::Receive(_) if is_new && self.output.is_empty() => {
+                        // An attempt to write without space: rustls encrypts no byte, and releases the answer to a
+                        // key update, which it holds back until the next write.
+                        _ = traffic.encrypt(&[0], &mut []);
+                        Ok(None)
+                    }
+                    Task::Receive(_) => Ok(Some(Progress::Blocked)),
+                    task => self.output.append_traffic(traffic, task).map(Some),
+                }
+            }
+            ConnectionState::PeerClosed => {
+                self.peer_has_closed = true;
+                Ok(matches!(task, Task::Receive(_)).then_some(Progress::PeerClosed))
+            }
+            ConnectionState::BlockedHandshake => Ok(Some(Progress::Blocked)),
+            ConnectionState::Closed => Ok(Some(Progress::PeerClosed)),
+            // Early data is off, so the last ones are states of later versions.
+            state => Err(Error::General(format!("unknown state: {state:?}"))),
+        });
+        (used, progress)
     }
 }

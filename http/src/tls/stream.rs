@@ -1,4 +1,4 @@
-//! A TLS connection over another transport.
+//! A TLS connection over another transport, for a server and for a client.
 //!
 //! # How it works
 //!
@@ -8,12 +8,19 @@
 //!   poll_flush, poll_end, poll_read: Session ──► the transport below
 //! ```
 //!
-//! A write encrypts at once and holds the records back, so that an answer of several writes leaves in one. A read
-//! that must wait sends them too, because rustls may have made some by itself: session tickets, an alert.
+//! A write encrypts at once and holds the records back, so that the bytes of several writes leave in one. A read that
+//! must wait sends the held records, too, because rustls may have made some of them by itself: session tickets, an
+//! alert, an answer to a key update.
+//!
+//! Two tasks may wait to write: the one that writes, and the one whose read sends. The transport below remembers one
+//! waker for both. So a read registers the waker of the waiting writer, if there is one, and wakes the writer when
+//! all records have left.
 //!
 //! # Invariants
 //!
-//! - Always: an error is kept, and each later call returns it again.
+//! - Always: an error is kept, and each later call returns it again. After an error of a client's write, its reads go
+//!   on.
+//! - Always: an end of the stream below without a `close_notify` is an error (RFC 8446, 6.1).
 //! - Never: the session is borrowed during a call of the transport below.
 
 use std::cell::{Cell, OnceCell, RefCell};
@@ -26,12 +33,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use futures_io::{AsyncRead, AsyncWrite};
-use rustls::ServerConfig;
+use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
+use rustls::{ClientConfig, ProtocolVersion, ServerConfig};
 
 use crate::tls::info::TlsInfo;
 use crate::tls::seen_name::SeenName;
-use crate::tls::session::{Progress, Session};
+use crate::tls::session::{Progress, Session, Side};
 use crate::transport::io::Io;
 use crate::transport::stream::Stream;
 use crate::transport::transport_info::TransportInfo;
@@ -51,17 +60,20 @@ const DISCARDED_PIECES_MAX: usize = 16;
 /// A TLS connection over a stream, or over another [`Io`].
 ///
 /// [`TlsAcceptor::accept`](super::TlsAcceptor::accept) returns it after the handshake.
-/// [`Builder::tls`](crate::Builder::tls) makes one for each connection of a server.
+/// [`Builder::tls`](crate::Builder::tls) makes one for each connection of a server. The client makes one for each
+/// connection to an https URI.
 ///
 /// - A written byte leaves on a flush, at the end, and when 64 KiB are held back.
 /// - The end of the write half sends a `close_notify`, and then ends the stream below.
-/// - The end of the stream below without a `close_notify` of the client is the error `UnexpectedEof`, because
+/// - The end of the stream below without a `close_notify` of the peer is the error `UnexpectedEof`, because
 ///   somebody between the two may have cut it (RFC 8446, 6.1).
+/// - An error is final. After an error of a client's write, its reads go on, because the server may have answered
+///   before it closed.
 /// - A connection without unread and unsent bytes has no buffer.
 ///
 /// # Cancel safety
 ///
-/// A read, a write and a flush that is dropped has no effect, or is done.
+/// Safe: a dropped read, write or flush has either been done or has had no effect.
 ///
 /// # Examples
 ///
@@ -82,12 +94,14 @@ pub struct TlsStream<T: Io = Stream> {
     session: RefCell<Session>,
     /// The first error. It is final.
     fault: OnceCell<(ErrorKind, String)>,
+    /// The first error of a client's write. Reads go on, because the server may have answered before it closed.
+    write_fault: Cell<Option<ErrorKind>>,
     has_ended: Cell<bool>,
     /// The task whose write, flush or end waits. A read that sends leaves it registered below.
     writer: Cell<Option<Waker>>,
     /// True if a read has sent records that the transport below has not flushed.
     is_flush_due: Cell<bool>,
-    /// The task that waits for the end of the client. A read may meet that end first.
+    /// The task that waits for the end of the peer. A read may meet that end first.
     watcher: Cell<Option<Waker>>,
     server_name: SeenName,
     /// The facts, if the server does not keep them.
@@ -95,21 +109,37 @@ pub struct TlsStream<T: Io = Stream> {
 }
 
 impl<T: Io> TlsStream<T> {
-    /// Makes a connection whose handshake has not begun.
-    pub(super) fn new(io: T, config: &Arc<ServerConfig>) -> io::Result<Self> {
+    /// Makes a server's connection whose handshake has not begun.
+    pub(super) fn to_client(io: T, config: &Arc<ServerConfig>) -> io::Result<Self> {
         let (config, server_name) = SeenName::of_handshake(config);
         let tls = UnbufferedServerConnection::new(config).map_err(io::Error::other)?;
-        Ok(Self {
+        Ok(Self::with(io, Side::Server(tls), server_name))
+    }
+
+    /// Makes a client's connection whose handshake has not begun.
+    #[cfg_attr(not(feature = "client"), expect(dead_code, reason = "for the client"))]
+    pub(crate) fn to_server(
+        io: T,
+        config: &Arc<ClientConfig>,
+        name: ServerName<'static>,
+    ) -> Result<Self, rustls::Error> {
+        let tls = UnbufferedClientConnection::new(config.clone(), name)?;
+        Ok(Self::with(io, Side::Client(tls), SeenName::default()))
+    }
+
+    fn with(io: T, side: Side, server_name: SeenName) -> Self {
+        Self {
             server_name,
             io,
-            session: RefCell::new(Session::new(tls)),
+            session: RefCell::new(Session::new(side)),
             fault: OnceCell::new(),
+            write_fault: Cell::new(None),
             has_ended: Cell::new(false),
             writer: Cell::new(None),
             is_flush_due: Cell::new(false),
             watcher: Cell::new(None),
             info: None,
-        })
+        }
     }
 
     pub(super) fn set_info(&mut self, info: TransportInfo) {
@@ -138,7 +168,7 @@ impl<T: Io> TlsStream<T> {
 
     /// Returns the results of the handshake.
     pub fn tls_info(&self) -> TlsInfo {
-        TlsInfo::new(&self.session.borrow().tls, self.server_name.get())
+        TlsInfo::new(self.session.borrow().common_state(), self.server_name.get())
     }
 
     /// Takes in bytes that were read from the transport below before the handshake.
@@ -147,41 +177,65 @@ impl<T: Io> TlsStream<T> {
         received.map_err(|error| self.fail(io::Error::new(ErrorKind::InvalidData, error)))
     }
 
-    /// Does the handshake. The client has its last message when this is ready, but maybe not its tickets.
-    pub(super) fn poll_handshake(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Does the handshake. When this is ready, the peer has been sent all that it waits for.
+    pub(crate) fn poll_handshake(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             self.check()?;
             let progress = self.with_session(|session| session.read(&mut []))?;
-            if !self.session.borrow().is_handshaking() {
-                // TLS 1.2 ends with a message of ours, and the client waits for it (RFC 5246, 7.3). The tickets of
-                // TLS 1.3 leave with the first answer.
-                if self.tls_info().protocol() == "TLSv1.2" {
-                    ready!(self.poll_send(cx))?;
-                    ready!(self.poll_flush_below(cx))?;
-                }
+            let session = self.session.borrow();
+            let state = session.common_state();
+            let is_over = !state.is_handshaking();
+            // No client waits for the tickets of TLS 1.3. They leave with the first answer.
+            let has_only_tickets =
+                !session.is_client() && state.protocol_version() == Some(ProtocolVersion::TLSv1_3);
+            drop(session);
+            if is_over && has_only_tickets {
                 return Poll::Ready(Ok(()));
             }
-            if progress == Progress::PeerClosed {
+            if progress == Progress::PeerClosed && !is_over {
                 return Poll::Ready(Err(self.fail(ErrorKind::UnexpectedEof.into())));
             }
-            ready!(self.poll_send(cx))?;
-            ready!(self.poll_flush_below(cx))?;
+            // Also at the end: one side has the last message, and the other waits for it.
+            ready!(self.poll_send_and_flush(cx))?;
+            if is_over {
+                return Poll::Ready(Ok(()));
+            }
             ready!(self.poll_receive(cx, &mut [0; READ_BYTES_MIN]))?;
         }
     }
 
-    /// Sends the records that are left after an error, which are the alert for the client.
+    /// Sends the records that are left after an error, which are the alert for the peer.
     pub(super) fn poll_dismiss(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_send(cx))?;
         self.io.poll_end(cx)
     }
 
-    /// Keeps the first error, and wakes the tasks that wait for the client.
+    /// Does as much of [`poll_dismiss`](Self::poll_dismiss) as the transport below accepts now.
+    #[cfg_attr(not(feature = "client"), expect(dead_code, reason = "for the client"))]
+    pub(crate) fn dismiss_without_waiting(&self, cx: &mut Context<'_>) {
+        // The handshake has failed already, so an error here has no further effect.
+        drop(self.poll_dismiss(cx));
+        // The rest of the server's flight may have arrived behind the message that has failed.
+        self.discard_rest(cx);
+    }
+
+    /// Keeps the first error, and wakes the tasks that wait for the peer.
     fn fail(&self, error: io::Error) -> io::Error {
         _ = self.fault.set((error.kind(), error.to_string()));
         for waiting in [&self.writer, &self.watcher] {
             waiting.take().into_iter().for_each(Waker::wake);
         }
+        error
+    }
+
+    /// Keeps the first error of a write. A client's reads go on.
+    fn fail_writing(&self, error: io::Error) -> io::Error {
+        if !self.session.borrow().is_client() {
+            return self.fail(error);
+        }
+        // As over TCP: the server may have refused the request with an answer, and closed.
+        let first = self.write_fault.get().unwrap_or(error.kind());
+        self.write_fault.set(Some(first));
         error
     }
 
@@ -191,6 +245,14 @@ impl<T: Io> TlsStream<T> {
             Some((kind, text)) => Err(io::Error::new(*kind, text.clone())),
             None => Ok(()),
         }
+    }
+
+    /// Returns the error that has ended this connection, or its write half.
+    fn check_writing(&self) -> io::Result<()> {
+        self.check()?;
+        self.write_fault
+            .get()
+            .map_or(Ok(()), |kind| Err(kind.into()))
     }
 
     fn with_session<V>(
@@ -205,7 +267,7 @@ impl<T: Io> TlsStream<T> {
     fn poll_receive(&self, cx: &mut Context<'_>, space: &mut [u8]) -> Poll<io::Result<()>> {
         let count = ready!(self.io.poll_read(cx, space)).map_err(|error| self.fail(error))?;
         if count == 0 {
-            let text = "the client has ended the stream without a close_notify";
+            let text = "the peer has ended the stream without a close_notify";
             return Poll::Ready(Err(
                 self.fail(io::Error::new(ErrorKind::UnexpectedEof, text))
             ));
@@ -219,8 +281,8 @@ impl<T: Io> TlsStream<T> {
         self.poll_receive(cx, &mut [0; READ_BYTES_MIN])
     }
 
-    /// Discards bytes behind the `close_notify` of the client, such as a second one. A socket that closes with unread
-    /// bytes resets its connection, and the client would lose the end of the last answer.
+    /// Discards bytes that no read will see, such as those behind the peer's `close_notify`. A socket that closes with
+    /// unread bytes resets its connection, and the peer would lose the last bytes of this side.
     #[cold]
     #[inline(never)] // the space is large for a stack frame
     fn discard_rest(&self, cx: &mut Context<'_>) {
@@ -247,9 +309,9 @@ impl<T: Io> TlsStream<T> {
     ) -> Poll<io::Result<()>> {
         loop {
             // Taken out, because the transport below may clone a foreign waker, which may call this again.
-            let mut output = mem::take(&mut self.session.borrow_mut().output);
+            let mut output = mem::take(self.session.borrow_mut().output_mut());
             if output.rest().len() <= rest {
-                self.session.borrow_mut().output = output;
+                *self.session.borrow_mut().output_mut() = output;
                 return Poll::Ready(Ok(()));
             }
             let written = if is_last {
@@ -260,18 +322,18 @@ impl<T: Io> TlsStream<T> {
             if let Poll::Ready(Ok(count)) = written {
                 output.use_up(count);
             }
-            self.session.borrow_mut().output = output;
+            *self.session.borrow_mut().output_mut() = output;
             match ready!(written) {
-                Ok(0) => return Poll::Ready(Err(self.fail(ErrorKind::WriteZero.into()))),
+                Ok(0) => return Poll::Ready(Err(self.fail_writing(ErrorKind::WriteZero.into()))),
                 Ok(_) => {}
-                Err(error) => return Poll::Ready(Err(self.fail(error))),
+                Err(error) => return Poll::Ready(Err(self.fail_writing(error))),
             }
         }
     }
 
     /// Sends the records that rustls has made by itself, as far as the transport accepts them now.
     fn send_without_waiting(&self, cx: &mut Context<'_>) {
-        if self.session.borrow().output.is_empty() && !self.is_flush_due.get() {
+        if self.session.borrow().output().is_empty() && !self.is_flush_due.get() {
             return;
         }
         // A task that waits to write stays registered below. It sends all records when it is woken.
@@ -280,7 +342,7 @@ impl<T: Io> TlsStream<T> {
         let cx = &mut Context::from_waker(&waker);
         self.is_flush_due.set(true);
         // An error is kept, so the next call returns it.
-        if self.poll_send(cx).is_pending() || self.poll_flush_below(cx).is_pending() {
+        if self.poll_send_and_flush(cx).is_pending() {
             self.writer.set(writer);
         } else {
             // Ready, so the transport below may have forgotten the waker.
@@ -288,10 +350,12 @@ impl<T: Io> TlsStream<T> {
         }
     }
 
-    fn poll_flush_below(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Sends all records, and flushes the transport below.
+    fn poll_send_and_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_send(cx))?;
         let flushed = ready!(self.io.poll_flush(cx));
         self.is_flush_due.set(false);
-        Poll::Ready(flushed.map_err(|error| self.fail(error)))
+        Poll::Ready(flushed.map_err(|error| self.fail_writing(error)))
     }
 
     /// Does what `poll` does, and stores the waker if it must wait.
@@ -301,6 +365,7 @@ impl<T: Io> TlsStream<T> {
         poll: impl FnOnce(&mut Context<'_>) -> Poll<io::Result<V>>,
     ) -> Poll<io::Result<V>> {
         let poll = poll(cx);
+        // Kept here too, because a read registers one waker below for all that wait there.
         let writer = poll.is_pending().then(|| cx.waker().clone());
         drop(self.writer.replace(writer));
         poll
@@ -311,13 +376,13 @@ impl<T: Io> TlsStream<T> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.check()?;
+        self.check_writing()?;
         if self.has_ended.get() {
             return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
         }
-        // Room for a whole record, so that a slow client does not make the records small.
+        // Room for a whole record, so that a slow peer does not make the records small.
         ready!(self.poll_send_until(cx, HELD_BYTES_MAX - RECORD_BYTES_MAX, false))?;
-        let room = HELD_BYTES_MAX - self.session.borrow().output.rest().len();
+        let room = HELD_BYTES_MAX - self.session.borrow().output().rest().len();
         let mut filled = slices.iter().filter(|slice| !slice.is_empty());
         let Some(first) = filled.next() else {
             return Poll::Ready(Ok(0));
@@ -384,15 +449,14 @@ impl<T: Io> Io for TlsStream<T> {
 
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.as_writer(cx, |cx| {
-            self.check()?;
-            ready!(self.poll_send(cx))?;
-            self.poll_flush_below(cx)
+            self.check_writing()?;
+            self.poll_send_and_flush(cx)
         })
     }
 
     fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.as_writer(cx, |cx| {
-            self.check()?;
+            self.check_writing()?;
             if !self.has_ended.replace(true) {
                 self.with_session(Session::close)?;
             }
@@ -401,12 +465,14 @@ impl<T: Io> Io for TlsStream<T> {
             if self.session.borrow().peer_has_closed() {
                 self.discard_rest(cx);
             }
-            self.io.poll_end(cx).map_err(|error| self.fail(error))
+            self.io
+                .poll_end(cx)
+                .map_err(|error| self.fail_writing(error))
         })
     }
 
     fn held_bytes(&self) -> usize {
-        self.session.borrow().output.rest().len() + self.io.held_bytes()
+        self.session.borrow().output().rest().len() + self.io.held_bytes()
     }
 
     fn reset_on_drop(&self) {

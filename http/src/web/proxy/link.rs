@@ -9,7 +9,8 @@ use http::{HeaderMap, Method, StatusCode, Version};
 use crate::error::{Error, Refusal};
 use crate::limits::Limits;
 use crate::proto::answer_head::{AnswerHead, AnswerParser};
-use crate::proto::chunked::{Decoded, Decoder};
+use crate::proto::body_rest::BodyRest;
+use crate::proto::chunked::Decoded;
 use crate::proto::framing::ContentFraming;
 use crate::transport::io::Io;
 use crate::web::gateway::{self, Watch};
@@ -66,32 +67,6 @@ pub(super) struct LinkReader<'l> {
     /// The bytes that were read and not used.
     pub(super) input: &'l mut BytesMut,
     pub(super) watch: &'l Watch,
-}
-
-/// The part of a body that is not read yet.
-pub(super) enum BodyRest {
-    Sized(u64),
-    Chunked(Box<Decoder>),
-    UntilClose,
-}
-
-impl BodyRest {
-    pub(super) fn of(framing: ContentFraming) -> Self {
-        match framing {
-            ContentFraming::Sized(length) => Self::Sized(length),
-            ContentFraming::Chunked => Self::Chunked(Box::default()),
-            ContentFraming::AtClose => Self::UntilClose,
-            ContentFraming::None | ContentFraming::Tunnel => Self::Sized(0),
-        }
-    }
-
-    /// Returns the trailers, after the end of the body.
-    pub(super) fn trailers(&self) -> HeaderMap {
-        match self {
-            Self::Chunked(decoder) => decoder.trailers().to_header_map(),
-            Self::Sized(_) | Self::UntilClose => HeaderMap::new(),
-        }
-    }
 }
 
 impl LinkReader<'_> {
@@ -159,35 +134,19 @@ impl LinkReader<'_> {
     /// Safe.
     pub(super) async fn piece(&mut self, rest: &mut BodyRest) -> Result<usize, LinkFailure> {
         loop {
-            let here = self.input.len();
-            let piece = match rest {
-                BodyRest::Sized(0) => return Ok(0),
-                BodyRest::Sized(left) => {
-                    let piece = usize::try_from(*left).unwrap_or(usize::MAX).min(here);
-                    *left -= piece as u64;
-                    piece
+            match rest
+                .decode(self.input, &CHUNK_LIMITS)
+                .map_err(Refusal::reason)?
+            {
+                Decoded::Data(range) => {
+                    self.input.advance(range.start);
+                    return Ok(range.len());
                 }
-                BodyRest::UntilClose => here,
-                BodyRest::Chunked(decoder) => {
-                    let next = decoder.decode(self.input, &CHUNK_LIMITS);
-                    match next.map_err(Refusal::reason)? {
-                        Decoded::Data(range) => {
-                            self.input.advance(range.start);
-                            range.len()
-                        }
-                        Decoded::Incomplete => {
-                            self.input.clear();
-                            0
-                        }
-                        Decoded::End(count) => {
-                            self.input.advance(count);
-                            return Ok(0);
-                        }
-                    }
+                Decoded::Incomplete => self.input.clear(),
+                Decoded::End(count) => {
+                    self.input.advance(count);
+                    return Ok(0);
                 }
-            };
-            if piece > 0 {
-                return Ok(piece);
             }
             match self.fill(BODY_READ_BYTES).await {
                 Ok(1..) => {}

@@ -23,7 +23,7 @@ use waterwheel_runtime::time::timeout;
 use waterwheel_runtime::{Notify, race, spawn};
 
 use super::fields::{self, Via};
-use super::link::{BodyRest, LinkFailure, LinkReader, PassedHead, write_all};
+use super::link::{LinkFailure, LinkReader, PassedHead, write_all};
 use super::places::Places;
 use super::upstreams::{TakenLink, Upstream, Upstreams};
 use crate::client::Client;
@@ -33,6 +33,7 @@ use crate::exchange::body::Body;
 use crate::exchange::handler::Responded;
 use crate::exchange::request::Request;
 use crate::headers::white_space::members;
+use crate::proto::body_rest::BodyRest;
 use crate::proto::chunked::{push_chunk, push_last_chunk, remove_never_trailers};
 use crate::proto::framing::ContentFraming;
 use crate::shared::reasons;

@@ -16,6 +16,7 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind};
+use std::mem;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -33,8 +34,8 @@ use super::{BoxError, ConnectionFacts};
 use crate::error::Refusal;
 use crate::exchange::handler::{Handler, Shared, shared};
 use crate::proto::answer_head::{AnswerHead, AnswerParser};
-use crate::proto::chunked::{self, Decoded, Decoder};
-use crate::proto::framing::ContentFraming;
+use crate::proto::body_rest::BodyRest;
+use crate::proto::chunked::{self, Decoded};
 use crate::server::Server;
 use crate::testing::{ANSWER_LIMITS, MemoryStream};
 use crate::transport::io::Io;
@@ -350,12 +351,7 @@ impl AnswerReader {
         method: &Method,
         head: &AnswerHead,
     ) -> io::Result<http::Response<AnswerStream>> {
-        let rest = match head.framing(method).map_err(malformed)? {
-            ContentFraming::None | ContentFraming::Tunnel => Rest::Over,
-            ContentFraming::Sized(length) => Rest::Bytes(length),
-            ContentFraming::Chunked => Rest::Chunks(Box::default()),
-            ContentFraming::AtClose => Rest::UntilClose,
-        };
+        let rest = BodyRest::of(head.framing(method).map_err(malformed)?);
         let mut headers = head.headers().to_header_map();
         for name in [CONNECTION, TRANSFER_ENCODING] {
             headers.remove(name);
@@ -389,15 +385,7 @@ fn malformed(refusal: Refusal) -> io::Error {
 /// ```
 pub struct AnswerStream {
     reader: AnswerReader,
-    rest: Rest,
-}
-
-/// The part of the body that is still to come.
-enum Rest {
-    Over,
-    Bytes(u64),
-    Chunks(Box<Decoder>),
-    UntilClose,
+    rest: BodyRest,
 }
 
 impl http_body::Body for AnswerStream {
@@ -410,68 +398,37 @@ impl http_body::Body for AnswerStream {
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let Self { reader, rest } = &mut *self;
         loop {
-            if matches!(rest, Rest::Over) {
-                return Poll::Ready(None);
-            }
-            let taken = reader.read.len();
-            let frame = match rest {
-                _ if taken == 0 => None,
-                Rest::Over => return Poll::Ready(None),
-                Rest::Bytes(left) => {
-                    let count = usize::try_from(*left).unwrap_or(taken).min(taken);
-                    *left -= count as u64;
-                    let data = reader.read.drain(..count).collect();
-                    if *left == 0 {
-                        *rest = Rest::Over;
-                    }
-                    Some(Frame::data(data))
+            match rest.decode(&reader.read, &ANSWER_LIMITS) {
+                Ok(Decoded::Data(range)) => {
+                    let data = Bytes::copy_from_slice(&reader.read[range.clone()]);
+                    reader.read.drain(..range.end);
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
-                Rest::UntilClose => Some(Frame::data(std::mem::take(&mut reader.read).into())),
-                Rest::Chunks(decoder) => match decoder.decode(&reader.read, &ANSWER_LIMITS) {
-                    Ok(Decoded::Data(range)) => {
-                        let data = Bytes::copy_from_slice(&reader.read[range.clone()]);
-                        reader.read.drain(..range.end);
-                        Some(Frame::data(data))
-                    }
-                    Ok(Decoded::End(_)) => {
-                        let trailers = decoder.trailers().to_header_map();
-                        *rest = Rest::Over;
-                        if trailers.is_empty() {
-                            return Poll::Ready(None);
-                        }
-                        Some(Frame::trailers(trailers))
-                    }
-                    Ok(Decoded::Incomplete) => {
-                        reader.read.clear();
-                        None
-                    }
-                    Err(_) => return Poll::Ready(Some(Err(ErrorKind::InvalidData.into()))),
-                },
-            };
-            if let Some(frame) = frame {
-                return Poll::Ready(Some(Ok(frame)));
+                Ok(Decoded::Incomplete) => reader.read.clear(),
+                Ok(Decoded::End(_)) => {
+                    let trailers = mem::replace(rest, BodyRest::Sized(0)).trailers();
+                    let frame = (!trailers.is_empty()).then(|| Frame::trailers(trailers));
+                    return Poll::Ready(frame.map(Ok));
+                }
+                Err(_) => return Poll::Ready(Some(Err(ErrorKind::InvalidData.into()))),
             }
             if !ready!(reader.poll_more(cx))? {
-                let is_whole = matches!(rest, Rest::UntilClose);
-                *rest = Rest::Over;
-                return Poll::Ready(if is_whole {
-                    None
-                } else {
-                    Some(Err(ErrorKind::UnexpectedEof.into()))
-                });
+                let before = mem::replace(rest, BodyRest::Sized(0));
+                let is_whole = matches!(before, BodyRest::UntilClose);
+                let error = || Err(ErrorKind::UnexpectedEof.into());
+                return Poll::Ready((!is_whole).then(error));
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.rest, Rest::Over)
+        matches!(self.rest, BodyRest::Sized(0))
     }
 
     fn size_hint(&self) -> SizeHint {
         match self.rest {
-            Rest::Over => SizeHint::with_exact(0),
-            Rest::Bytes(left) => SizeHint::with_exact(left),
-            Rest::Chunks(_) | Rest::UntilClose => SizeHint::new(),
+            BodyRest::Sized(left) => SizeHint::with_exact(left),
+            BodyRest::Chunked(_) | BodyRest::UntilClose => SizeHint::new(),
         }
     }
 }
