@@ -24,8 +24,6 @@
 //! - Never: a future, a waker or a closure of the user called or dropped while a lock is held.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
-use std::panic::Location;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
 use std::thread;
@@ -33,9 +31,7 @@ use std::time::{Duration, Instant as Real};
 
 use crate::instant::Instant;
 use crate::local_queue::{RuntimeId, TaskId};
-
-/// A place in the program.
-pub(crate) type Site = Option<&'static Location<'static>>;
+use crate::nodes::subject::{Site, Subject, address};
 
 /// A function that takes the report of a long poll.
 pub(crate) type LongPollHook = Box<dyn Fn(&LongPoll) + Send + Sync>;
@@ -87,62 +83,6 @@ impl WaitNode {
             && self.foreign_waker == other.foreign_waker
             && self.detail.is_same(&other.detail)
     }
-}
-
-/// The subject of a reason.
-#[derive(Clone, Debug)]
-pub(crate) enum Subject {
-    None,
-    /// A part of a task with a name. The text is the user's.
-    Named(Option<Arc<str>>),
-    /// A part of a task that is in one of several phases.
-    Phase(&'static str),
-    /// A deadline, in nanoseconds of the runtime's clock.
-    Until(u64),
-    Socket {
-        fd: i32,
-        end: SocketEnd,
-    },
-    /// The end of a task.
-    Task(TaskId),
-    /// The permits of a semaphore, or room in a channel. The address names it.
-    Permits(usize),
-    /// A message of a channel: the address of its senders, and the number of them.
-    Senders(usize, usize),
-    /// A number of futures.
-    Futures(usize),
-    /// A combinator that polls this many futures each time.
-    Among(usize),
-    /// A blocking job.
-    Job(usize),
-    /// A child process.
-    Process(u32),
-    /// Bit *n* is set for signal *n*.
-    Signals(u128),
-}
-
-impl Subject {
-    fn is_same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Socket { fd, .. }, Self::Socket { fd: other, .. }) => fd == other,
-            (Self::Task(task), Self::Task(other)) => task == other,
-            (Self::Permits(at), Self::Permits(other))
-            | (Self::Senders(at, _), Self::Senders(other, _)) => at == other,
-            (Self::Signals(mask), Self::Signals(other)) => mask == other,
-            // A phase is a part of the life of one future.
-            (Self::Named(_) | Self::Phase(_), Self::Named(_) | Self::Phase(_)) => true,
-            // A deadline may move while its future stays.
-            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
-        }
-    }
-}
-
-/// The address that tells a reader which socket it is.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum SocketEnd {
-    Peer(SocketAddr),
-    Local(SocketAddr),
-    Unknown,
 }
 
 /// The questions that a dump asks a task's waker. `TaskWaker` answers them, and it stands later in the reading order.
@@ -321,7 +261,7 @@ impl RunningPoll {
 
 /// Returns the address of a place as its name.
 fn address_of(site: Site) -> usize {
-    site.map_or(0, |site| std::ptr::from_ref(site) as usize)
+    site.map_or(0, address)
 }
 
 /// The numbers of the tasks that one place in the program has spawned.
@@ -415,7 +355,7 @@ impl Census {
     fn add(&mut self, tracked: Tracked) {
         let now = tracked.spawned_at;
         if let Some(site) = tracked.site {
-            let place = std::ptr::from_ref(site) as usize;
+            let place = address(site);
             let entry = self.populations.entry(place);
             let (_, population) = entry.or_insert_with(|| (Some(site), Population::default()));
             population.add(now);
@@ -435,7 +375,7 @@ impl Census {
         }
         let removed = self.tasks.get_mut(task.index as usize)?.take()?;
         if let Some(site) = removed.site {
-            let place = std::ptr::from_ref(site) as usize;
+            let place = address(site);
             if let Some((_, population)) = self.populations.get_mut(&place) {
                 population.alive -= 1;
             }

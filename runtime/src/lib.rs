@@ -44,8 +44,9 @@
 //! Each file is one idea, and imports only files that stand before it in this list. A test (`tests/house`)
 //! holds this. If you want to see a future first, begin with `yield_now`, the smallest one.
 //!
-//! - *Ready*: `primitives` → `dice` → `local_queue` → `yield_now` → `budget` → `rotation` → `instant` → `board` →
-//!   `nodes` → `causes` → `points` → `panics` → `wait_list` → `notify`
+//! - *Ready*: `primitives` → `dice` → `local_queue` → `yield_now` → `budget` → `rotation` → `instant` →
+//!   `nodes::subject` → `board` → `nodes::recorded` → `nodes::absent` → `nodes` → `causes` → `points::reported` →
+//!   `points::absent` → `points` → `panics` → `wait_list` → `notify`
 //! - *Woken*: `remote` → `waker`
 //! - *Sockets*: `source` → `reactor` → `directory` → `current_task`
 //! - *Tasks*: `waiter` → `watch` → `task_names` → `join_error` → `task_table` → `join_handle`
