@@ -45,8 +45,8 @@
 //! holds this. If you want to see a future first, begin with `yield_now`, the smallest one.
 //!
 //! - *Ready*: `primitives` → `dice` → `local_queue` → `yield_now` → `budget` → `rotation` → `instant` →
-//!   `nodes::subject` → `board` → `nodes::recorded` → `nodes::absent` → `nodes` → `causes` → `points::reported` →
-//!   `points::absent` → `points` → `panics` → `wait_list` → `notify`
+//!   `nodes::subject` → `reasons` → `board` → `nodes::recorded` → `nodes::absent` → `nodes` → `causes` →
+//!   `points::reported` → `points::absent` → `points` → `panics` → `wait_list` → `notify`
 //! - *Woken*: `remote` → `waker`
 //! - *Sockets*: `source` → `reactor` → `directory` → `current_task`
 //! - *Tasks*: `waiter` → `watch` → `task_names` → `join_error` → `task_table` → `join_handle`
@@ -121,6 +121,8 @@ mod probe;
 pub mod process;
 mod race;
 mod reactor;
+#[cfg(feature = "inspect")]
+mod reasons;
 mod remote;
 mod rotation;
 mod runtime;

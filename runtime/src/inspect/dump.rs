@@ -22,9 +22,10 @@ use std::time::Duration;
 use super::findings::{self, Evidence, Finding};
 use super::json::{JsonText, Shown, place};
 use super::tree::{Forest, IDS_MAX, Short, Snapshot, Tree, TreeNames, counted, trees};
-use crate::board::{Board, Census, LongPoll, RunningPoll, WaitNode};
+use crate::board::{Board, Census, LongPoll};
 use crate::local_queue::TaskId;
 use crate::nodes::Subject;
+use crate::reasons::{RunningPoll, WaitNode};
 
 /// The tasks of a runtime at one moment. `Display` shows it as text.
 ///

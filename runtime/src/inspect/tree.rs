@@ -11,10 +11,11 @@ use std::panic::Location;
 use std::time::Duration;
 
 use super::json::Shown;
-use crate::board::{HolderMark, Tracked, TrackedJob, WaitNode};
+use crate::board::{HolderMark, Tracked, TrackedJob};
 use crate::instant::Instant;
 use crate::local_queue::{RuntimeId, TaskId};
 use crate::nodes::subject::{SocketEnd, Subject};
+use crate::reasons::WaitNode;
 use crate::signal::signals_of;
 
 /// A group and a finding have at most this many ids.

@@ -13,9 +13,10 @@ use rustix::net::{SocketAddrAny, getpeername, getsockname};
 
 use super::subject::{Site, SocketEnd, Subject, address};
 pub(crate) use crate::board::{Board, WakeState};
-use crate::board::{HolderMark, Tracked, TrackedJob, WaitNode};
+use crate::board::{HolderMark, Tracked, TrackedJob};
 use crate::instant::{Clock, Instant};
 use crate::local_queue::{self, RuntimeId, TaskId};
+use crate::reasons::WaitNode;
 
 thread_local! {
     /// True during a poll of a task whose runtime is inspected.
