@@ -31,7 +31,7 @@
 //! | a read of a socket, in a poll function | `source`: the reader | id |
 //! | a socket, in any other way | `source`: the other waiters | id, or a waker that is not the task's own |
 //! | a deadline | `wheel` | waker |
-//! | the end of another task | `task_table`: beside the future of that task | id, or a waker that is not the task's own |
+//! | the end of another task | `joinable`: beside the future of that task | id, or a waker that is not the task's own |
 //! | a notification, a channel, a lock, a job | `notify`, `sync`, `waker_slot`, `blocking` | waker |
 //!
 //! A waker that is woken on the runtime's own thread pushes the id into the local queue. On another thread, it
@@ -49,7 +49,7 @@
 //!   `points::reported` → `points::absent` → `points` → `panics` → `wait_list` → `notify`
 //! - *Woken*: `remote` → `waker`
 //! - *Sockets*: `source` → `reactor` → `directory` → `current_task`
-//! - *Tasks*: `waiter` → `watch` → `task_names` → `join_error` → `task_table` → `join_handle`
+//! - *Tasks*: `waiter` → `watch` → `task_names` → `join_error` → `joinable` → `task_table` → `join_handle`
 //! - *Time*: `wheel` → `timers`
 //! - *The turn*: `pool` → `hooks` → `executor` → `context` → `now` → `runtime`
 //! - *Systems*: `sys::no_signal` → `sys::defer_accept` → `sys::linux` → `sys::other` → `sys`
@@ -105,6 +105,7 @@ mod join;
 mod join_all;
 mod join_error;
 mod join_handle;
+mod joinable;
 mod local_queue;
 #[cfg(all(test, loom))]
 mod models;
