@@ -72,8 +72,8 @@
 //! - *Watched*: `executor::watched` → `inspect::ring` → `inspect::facts` → `inspect::gate` → `inspect::shared` →
 //!   `inspect::writer` → `inspect::event` → `inspect::json` → `inspect::trace` → `inspect::export` →
 //!   `inspect::flight` → `inspect::options` → `inspect::tree` → `inspect::findings` → `inspect::dump` →
-//!   `inspect::player` → `inspect::watchdog` → `inspect::explain` → `inspect::recorder` → `inspect::control` → `inspect::named` →
-//!   `inspect`
+//!   `inspect::grouping` → `inspect::player` → `inspect::watchdog` → `inspect::explain` → `inspect::recorder` →
+//!   `inspect::control` → `inspect::named` → `inspect`
 //! - *Opened*: `open`
 //! - *Between tasks*: `sync::errors` → `sync::handle_count` → `sync::semaphore` → `sync::mutex` → `sync::oneshot` →
 //!   `sync::mpsc` → `sync::watch` → `sync::broadcast` → `sync::cancellation` → `sync`
