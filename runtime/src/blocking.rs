@@ -28,7 +28,7 @@ use std::task::{Context, Poll, Waker, ready};
 use crate::budget;
 use crate::context;
 use crate::join_error::JoinError;
-use crate::nodes::{self, Detail, JobMark, Origin};
+use crate::nodes::{self, JobMark, Origin, Subject};
 use crate::panics;
 use crate::pool::Order;
 use crate::primitives::{Mutex, MutexGuard};
@@ -160,7 +160,9 @@ impl<T: Send + 'static> Blocking<T> {
 
 impl<T> Blocking<T> {
     fn waits<R>(&self, cx: &Context<'_>) -> Poll<R> {
-        nodes::waits(cx, self.origin, || Detail::job(&*self.slot))
+        nodes::waits(cx, self.origin, || {
+            Subject::Job(nodes::address(&*self.slot))
+        })
     }
 
     /// Returns the two ends of a slot for the value of a task: one stores it, and the other one awaits it.

@@ -8,13 +8,6 @@
 //!                         └── a dump copies all of it, on any thread
 //! ```
 //!
-//! A *reason* is a future within a task: a combinator, a wait for a socket, a sleep. The reasons of a task are a
-//! tree. It is a list in the order in which the futures were polled, each with its depth.
-//!
-//! A poll makes the list anew. [`merged`] then compares it with the list before: a reason that was there before keeps
-//! its time. A foreign combinator (`FuturesUnordered`) polls only the futures that were woken, with wakers of its
-//! own. So a reason whose waker is not the task's own stays in the list if its future was not polled.
-//!
 //! There are two locks. A thread holds one of them at a time, and only to copy or to store. So a lock is never held
 //! while code of the user runs, and a reader cannot wait for itself.
 //!
@@ -24,8 +17,6 @@
 //! - Never: a future, a waker or a closure of the user called or dropped while a lock is held.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
-use std::panic::Location;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
 use std::thread;
@@ -33,9 +24,8 @@ use std::time::{Duration, Instant as Real};
 
 use crate::instant::Instant;
 use crate::local_queue::{RuntimeId, TaskId};
-
-/// A place in the program.
-pub(crate) type Site = Option<&'static Location<'static>>;
+use crate::nodes::subject::{Site, address};
+use crate::reasons::{RunningPoll, WaitNode, merged};
 
 /// A function that takes the report of a long poll.
 pub(crate) type LongPollHook = Box<dyn Fn(&LongPoll) + Send + Sync>;
@@ -43,107 +33,8 @@ pub(crate) type LongPollHook = Box<dyn Fn(&LongPoll) + Send + Sync>;
 /// The value of [`Board::paused`] while the clock runs.
 const RUNS: u64 = u64::MAX;
 
-/// The reasons of one poll outside of all combinators are forgotten at this number.
-const REASONS_MAX: usize = 1 << 16;
-
 /// A dump waits for a lock for at most this long. No thread holds one for longer than a copy takes.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(1);
-
-/// A future within a task, and why it waits.
-#[derive(Clone, Debug)]
-pub(crate) struct WaitNode {
-    /// The number of reasons around it.
-    pub(crate) depth: u32,
-    pub(crate) label: &'static str,
-    /// The place in the program that made the future.
-    pub(crate) site: Site,
-    pub(crate) detail: Subject,
-    /// The time of its first poll, in nanoseconds of the runtime's clock.
-    pub(crate) since: u64,
-    /// The address of the waker, if it is not the task's own. Otherwise zero.
-    pub(crate) foreign_waker: usize,
-    /// True if a future like this one has completed earlier in the same poll. So this one is new.
-    pub(crate) is_new: bool,
-    /// True for a part that is over unless it was left as one that waits.
-    pub(crate) ends_by_itself: bool,
-}
-
-impl WaitNode {
-    /// Takes over the time of the same future in the poll before.
-    fn keep_time_of(&mut self, old: &Self) {
-        if !self.is_new {
-            self.since = old.since;
-        }
-    }
-
-    /// Returns true if both are probably the same future, in two polls of a task.
-    fn is_same(&self, other: &Self) -> bool {
-        let same_site = match (self.site, other.site) {
-            (Some(site), Some(other)) => std::ptr::eq(site, other),
-            (site, other) => site.is_none() && other.is_none(),
-        };
-        self.label == other.label
-            && same_site
-            && self.foreign_waker == other.foreign_waker
-            && self.detail.is_same(&other.detail)
-    }
-}
-
-/// The subject of a reason.
-#[derive(Clone, Debug)]
-pub(crate) enum Subject {
-    None,
-    /// A part of a task with a name. The text is the user's.
-    Named(Option<Arc<str>>),
-    /// A part of a task that is in one of several phases.
-    Phase(&'static str),
-    /// A deadline, in nanoseconds of the runtime's clock.
-    Until(u64),
-    Socket {
-        fd: i32,
-        end: SocketEnd,
-    },
-    /// The end of a task.
-    Task(TaskId),
-    /// The permits of a semaphore, or room in a channel. The address names it.
-    Permits(usize),
-    /// A message of a channel: the address of its senders, and the number of them.
-    Senders(usize, usize),
-    /// A number of futures.
-    Futures(usize),
-    /// A combinator that polls this many futures each time.
-    Among(usize),
-    /// A blocking job.
-    Job(usize),
-    /// A child process.
-    Process(u32),
-    /// Bit *n* is set for signal *n*.
-    Signals(u128),
-}
-
-impl Subject {
-    fn is_same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Socket { fd, .. }, Self::Socket { fd: other, .. }) => fd == other,
-            (Self::Task(task), Self::Task(other)) => task == other,
-            (Self::Permits(at), Self::Permits(other))
-            | (Self::Senders(at, _), Self::Senders(other, _)) => at == other,
-            (Self::Signals(mask), Self::Signals(other)) => mask == other,
-            // A phase is a part of the life of one future.
-            (Self::Named(_) | Self::Phase(_), Self::Named(_) | Self::Phase(_)) => true,
-            // A deadline may move while its future stays.
-            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
-        }
-    }
-}
-
-/// The address that tells a reader which socket it is.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum SocketEnd {
-    Peer(SocketAddr),
-    Local(SocketAddr),
-    Unknown,
-}
 
 /// The questions that a dump asks a task's waker. `TaskWaker` answers them, and it stands later in the reading order.
 pub(crate) trait WakeState: Send + Sync {
@@ -202,126 +93,6 @@ pub(crate) struct HolderMark {
     /// For a thing that can move to another task: the number of tasks that this one had spawned at its last use of the
     /// thing. `None` for a guard, which stays.
     pub(crate) spawns: Option<u32>,
-}
-
-/// The poll that runs now, or the reasons of the last one.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct RunningPoll {
-    pub(crate) task: Option<TaskId>,
-    /// The time of its begin, by the real clock without the stops.
-    pub(crate) began: u64,
-    pub(crate) reasons: Vec<WaitNode>,
-    /// The index of the innermost reason that is entered and not left.
-    pub(crate) entered: Option<usize>,
-    /// The indices of the reasons around that one, the outermost first.
-    around: Vec<usize>,
-    /// The labels and the addresses of the places of the futures that have completed in this poll.
-    pub(crate) completed: Vec<(&'static str, usize)>,
-}
-
-impl RunningPoll {
-    /// Forgets the reasons that are entered.
-    fn leave_all(&mut self) {
-        self.entered = None;
-        self.around.clear();
-    }
-
-    /// Enters the reason at this index.
-    pub(crate) fn enter(&mut self, index: usize) {
-        self.around.extend(self.entered.replace(index));
-    }
-
-    /// Ends the innermost parts that end by themselves, up to the one with this label. Futures that were recorded inside
-    /// them since are now beside them: they came after the part.
-    fn end_parts(&mut self, up_to: Option<&str>) {
-        while let Some(index) = self.entered {
-            let part = &self.reasons[index];
-            if !part.ends_by_itself || up_to == Some(part.label) {
-                return;
-            }
-            let (label, site) = (part.label, part.site);
-            self.complete(label, site);
-            self.entered = self.around.pop();
-            self.reasons.remove(index);
-            for later in &mut self.reasons[index..] {
-                later.depth = later.depth.saturating_sub(1);
-            }
-        }
-    }
-
-    /// Ends the innermost part if it has this label, for the next one of the kind. Returns its depth.
-    pub(crate) fn replace_part(&mut self, label: &str) -> Option<u32> {
-        let innermost = &self.reasons[self.entered?];
-        let is_it = innermost.ends_by_itself && innermost.label == label;
-        if is_it {
-            self.leave(Some(label), false)
-        } else {
-            None
-        }
-    }
-
-    /// Sets the subject of the reason that was entered last.
-    pub(crate) fn describe(&mut self, subject: Subject) {
-        self.end_parts(None);
-        if let Some(reason) = self.entered.and_then(|index| self.reasons.get_mut(index)) {
-            reason.detail = subject;
-        }
-    }
-
-    /// Leaves the reason that was entered last, and returns its depth. Removes it, and all inside, if its future is not
-    /// pending. `part` is its label, if it is a part that ends by itself.
-    pub(crate) fn leave(&mut self, part: Option<&str>, is_pending: bool) -> Option<u32> {
-        self.end_parts(part);
-        let index = self.entered?;
-        let reason = self.reasons.get(index)?;
-        if part.is_some_and(|part| !reason.ends_by_itself || reason.label != part) {
-            return None;
-        }
-        let (depth, label, site) = (reason.depth, reason.label, reason.site);
-        self.entered = self.around.pop();
-        if !is_pending {
-            self.complete(label, site);
-            self.reasons.truncate(index);
-        }
-        Some(depth)
-    }
-
-    /// Removes the last reason of this label at this depth, and all inside.
-    pub(crate) fn remove_last(&mut self, label: &'static str, depth: u32) {
-        let reasons = &self.reasons;
-        let at = reasons.iter().rposition(|reason| reason.depth <= depth);
-        if let Some(at) = at.filter(|at| (reasons[*at].label, reasons[*at].depth) == (label, depth))
-        {
-            self.complete(label, self.reasons[at].site);
-            self.reasons.truncate(at);
-        }
-    }
-
-    /// Notes that a future has completed.
-    pub(crate) fn complete(&mut self, label: &'static str, site: Site) {
-        let future = (label, address_of(site));
-        if !self.completed.contains(&future) {
-            self.completed.push(future);
-        }
-    }
-
-    /// Adds a reason. Returns its index.
-    pub(crate) fn push(&mut self, mut reason: WaitNode) -> usize {
-        // The next turn of a loop waits with a future of the same place. Its wait begins now.
-        let future = (reason.label, address_of(reason.site));
-        reason.is_new |= self.completed.contains(&future);
-        // A poll that never ends may poll futures in a loop and drop them.
-        if self.entered.is_none() && self.reasons.len() >= REASONS_MAX {
-            self.reasons.clear();
-        }
-        self.reasons.push(reason);
-        self.reasons.len() - 1
-    }
-}
-
-/// Returns the address of a place as its name.
-fn address_of(site: Site) -> usize {
-    site.map_or(0, |site| std::ptr::from_ref(site) as usize)
 }
 
 /// The numbers of the tasks that one place in the program has spawned.
@@ -415,7 +186,7 @@ impl Census {
     fn add(&mut self, tracked: Tracked) {
         let now = tracked.spawned_at;
         if let Some(site) = tracked.site {
-            let place = std::ptr::from_ref(site) as usize;
+            let place = address(site);
             let entry = self.populations.entry(place);
             let (_, population) = entry.or_insert_with(|| (Some(site), Population::default()));
             population.add(now);
@@ -435,7 +206,7 @@ impl Census {
         }
         let removed = self.tasks.get_mut(task.index as usize)?.take()?;
         if let Some(site) = removed.site {
-            let place = std::ptr::from_ref(site) as usize;
+            let place = address(site);
             if let Some((_, population)) = self.populations.get_mut(&place) {
                 population.alive -= 1;
             }
@@ -643,13 +414,7 @@ impl Board {
     /// the time of the runtime's clock.
     pub(crate) fn begin_poll(&self, task: TaskId) -> (usize, u32, u64) {
         let run_time = self.run_time();
-        let mut running = self.running();
-        running.task = Some(task);
-        running.began = run_time;
-        running.reasons.clear();
-        running.completed.clear();
-        running.leave_all();
-        drop(running);
+        self.running().begin(task, run_time);
         let mut census = self.census();
         let (waker, spawns) = census.tracked(task).map_or((0, 0), |tracked| {
             tracked.queued_since = None;
@@ -663,14 +428,9 @@ impl Board {
     /// Stores the reasons of a poll that has ended.
     pub(crate) fn publish(&self, task: TaskId, has_yielded: bool) {
         let now = self.now();
-        let mut running = self.running();
         // Before the census changes. A reader takes the locks in this order, too. So between the two it sees a task
         // that waits for the reasons of its poll before, and not one that runs and has none.
-        running.task = None;
-        running.end_parts(None);
-        running.leave_all();
-        let new = std::mem::take(&mut running.reasons);
-        drop(running);
+        let new = self.running().end();
         let mut spare = Vec::new();
         let mut census = self.census();
         if let Some(tracked) = census.tracked(task) {
@@ -707,79 +467,4 @@ fn lock_in_time<T>(lock: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
             Err(TryLockError::WouldBlock) => thread::yield_now(),
         }
     }
-}
-
-/// Merges the reasons of the last two polls of a task: the times of the old ones, and the futures of foreign
-/// combinators that the new poll has not polled. Returns the result, and a list that is no longer needed.
-fn merged(
-    old: Vec<WaitNode>,
-    mut new: Vec<WaitNode>,
-    keeps: bool,
-) -> (Vec<WaitNode>, Vec<WaitNode>) {
-    let is_same = |(old, new): (&WaitNode, &WaitNode)| old.depth == new.depth && old.is_same(new);
-    // The usual case: the task waits again for what it has waited for.
-    if old.len() == new.len() && old.iter().zip(&new).all(is_same) {
-        for (new, old) in new.iter_mut().zip(&old) {
-            new.keep_time_of(old);
-        }
-        return (new, old);
-    }
-    let mut polled: Vec<usize> = new.iter().map(|reason| reason.foreign_waker).collect();
-    polled.sort_unstable();
-    let mut all = Vec::with_capacity(old.len().max(new.len()));
-    merge_level(&old, &new, &polled, keeps, &mut all);
-    (all, new)
-}
-
-/// Merges two lists of siblings, with all that is below them.
-fn merge_level(
-    old: &[WaitNode],
-    new: &[WaitNode],
-    polled: &[usize],
-    keeps: bool,
-    all: &mut Vec<WaitNode>,
-) {
-    /// A sibling is looked for in this many places. So a long list costs no more than its length.
-    const AHEAD_MAX: usize = 8;
-    let old = siblings(old);
-    let mut used = vec![false; old.len()];
-    let mut next = 0;
-    for family in siblings(new) {
-        let reason = &family[0];
-        // Futures that were there before keep their order, so the one that is looked for is usually the next.
-        let found = (next..old.len().min(next + AHEAD_MAX))
-            .find(|at| !used[*at] && old[*at][0].is_same(reason));
-        let mut reason = reason.clone();
-        if let Some(at) = found {
-            used[at] = true;
-            next = at + 1;
-            reason.keep_time_of(&old[at][0]);
-            all.push(reason);
-            merge_level(&old[at][1..], &family[1..], polled, keeps, all);
-        } else {
-            all.push(reason);
-            all.extend_from_slice(&family[1..]);
-        }
-    }
-    let is_left = |at: usize| {
-        let waker = old[at][0].foreign_waker;
-        keeps && !used[at] && waker != 0 && polled.binary_search(&waker).is_err()
-    };
-    for at in (0..old.len()).filter(|at| is_left(*at)) {
-        all.extend_from_slice(old[at]);
-    }
-}
-
-/// Splits a list into the trees of its roots.
-fn siblings(mut list: &[WaitNode]) -> Vec<&[WaitNode]> {
-    let mut found = Vec::new();
-    while let Some(first) = list.first() {
-        let below = list[1..]
-            .iter()
-            .take_while(|reason| reason.depth > first.depth);
-        let (family, rest) = list.split_at(1 + below.count());
-        found.push(family);
-        list = rest;
-    }
-    found
 }

@@ -26,7 +26,7 @@ use std::{io, mem};
 use crate::context;
 use crate::directory::run_in;
 use crate::local_queue::{self, RuntimeId};
-use crate::nodes::{self, Detail, Origin};
+use crate::nodes::{self, Origin, Subject};
 use crate::notify::NotifyWaiter;
 pub use crate::probe::Holders;
 use crate::probe::{Probe, soft_limit};
@@ -183,7 +183,7 @@ impl Future for Freed {
         if self.wait.poll(&freed, cx).is_ready() {
             return Poll::Ready(());
         }
-        nodes::waits(cx, self.origin, Detail::none)
+        nodes::waits(cx, self.origin, || Subject::None)
     }
 }
 

@@ -35,6 +35,7 @@ use crate::directory;
 use crate::hooks::Hooks;
 use crate::instant::Instant;
 use crate::join_handle::JoinHandle;
+use crate::joinable::{BoxRun, detached, joinable};
 use crate::local_queue::{self, LocalQueue, RuntimeId, TaskId};
 use crate::nodes::Tracker;
 use crate::notify::Notify;
@@ -482,8 +483,7 @@ impl Executor {
         future: F,
         place: Place,
     ) -> JoinHandle<F::Output> {
-        let task = self.tasks.borrow_mut().insert_joinable(future, place);
-        self.start(task, place, size_of::<F>());
+        let task = self.start(joinable(future), true, place, size_of::<F>());
         JoinHandle::new(self.tasks.clone(), task)
     }
 
@@ -492,12 +492,12 @@ impl Executor {
     where
         F: Future<Output = ()> + 'static,
     {
-        let task = self.tasks.borrow_mut().insert_detached(future, place);
-        self.start(task, place, size_of::<F>());
+        self.start(detached(future), false, place, size_of::<F>());
     }
 
-    /// Queues a new task.
-    fn start(&self, task: TaskId, place: Place, future_bytes: usize) {
+    /// Stores a future as a task, and queues it.
+    fn start(&self, future: BoxRun, has_handle: bool, place: Place, future_bytes: usize) -> TaskId {
+        let task = self.tasks.borrow_mut().insert(future, has_handle, place);
         self.reports.spawned(task, place.location(), future_bytes);
         if self.remote.is_entered() {
             local_queue::push(task);
@@ -510,6 +510,7 @@ impl Executor {
         if self.closing.get() {
             task_table::end_all(&self.tasks);
         }
+        task
     }
 
     pub(crate) fn id(&self) -> RuntimeId {

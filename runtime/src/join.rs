@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use crate::budget::Shares;
-use crate::nodes::{self, Detail, Origin};
+use crate::nodes::{self, Origin, Subject};
 
 /// Runs both futures to their end, and returns both values.
 ///
@@ -126,20 +126,25 @@ impl<A: Future, B: Future> Future for Join<A, B> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        nodes::enter(cx, *this.origin, Detail::none, |cx| {
-            let mut shares = Shares::of(2);
-            // Both are polled in any case: no wake would come for a future that this poll has left out.
-            let first = shares.poll(|| this.first.as_mut().run(cx));
-            let second = shares.poll(|| this.second.as_mut().run(cx));
-            if !(first && second) {
-                return Poll::Pending;
-            }
-            let values = this
-                .first
-                .take_if(|_| true)
-                .zip(this.second.take_if(|_| true));
-            Poll::Ready(values.expect("join is not polled after it has completed"))
-        })
+        nodes::enter(
+            cx,
+            *this.origin,
+            || Subject::None,
+            |cx| {
+                let mut shares = Shares::of(2);
+                // Both are polled in any case: no wake would come for a future that this poll has left out.
+                let first = shares.poll(|| this.first.as_mut().run(cx));
+                let second = shares.poll(|| this.second.as_mut().run(cx));
+                if !(first && second) {
+                    return Poll::Pending;
+                }
+                let values = this
+                    .first
+                    .take_if(|_| true)
+                    .zip(this.second.take_if(|_| true));
+                Poll::Ready(values.expect("join is not polled after it has completed"))
+            },
+        )
     }
 }
 

@@ -14,7 +14,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::budget::Shares;
-use crate::nodes::{self, Detail, Origin};
+use crate::nodes::{self, Origin, Subject};
 
 /// Runs all futures to their end, and returns their values in the order of the futures.
 ///
@@ -179,7 +179,7 @@ impl<F: Future> Future for JoinAll<F> {
         nodes::enter(
             cx,
             origin,
-            || Detail::futures(futures),
+            || Subject::Futures(futures),
             |cx| match self.run(cx, |_| false) {
                 (0, _) => Poll::Ready(self.take_all().collect()),
                 _ => Poll::Pending,
@@ -196,7 +196,7 @@ impl<T, E, F: Future<Output = Result<T, E>>> Future for TryJoinAll<F> {
         nodes::enter(
             cx,
             origin,
-            || Detail::futures(futures),
+            || Subject::Futures(futures),
             |cx| {
                 match self.all.run(cx, Result::is_err) {
                     (_, Some(failed)) => {

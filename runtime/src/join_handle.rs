@@ -23,7 +23,7 @@ use crate::budget;
 use crate::causes::Reason;
 use crate::join_error::JoinError;
 use crate::local_queue::TaskId;
-use crate::nodes::{self, Detail, Origin};
+use crate::nodes::{self, Origin, Subject};
 use crate::remote::Remote;
 use crate::task_table::Tasks;
 use crate::task_table::handle::{self, Progress};
@@ -173,7 +173,7 @@ impl<T: 'static> Future for JoinHandle<T> {
                 Err(waker) => waker.wake(),
             },
         }
-        nodes::waits(cx, Origin::unknown("join"), || Detail::task(task))
+        nodes::waits(cx, Origin::unknown("join"), || Subject::Task(task))
     }
 }
 

@@ -31,7 +31,7 @@
 //! | a read of a socket, in a poll function | `source`: the reader | id |
 //! | a socket, in any other way | `source`: the other waiters | id, or a waker that is not the task's own |
 //! | a deadline | `wheel` | waker |
-//! | the end of another task | `task_table`: beside the future of that task | id, or a waker that is not the task's own |
+//! | the end of another task | `joinable`: beside the future of that task | id, or a waker that is not the task's own |
 //! | a notification, a channel, a lock, a job | `notify`, `sync`, `waker_slot`, `blocking` | waker |
 //!
 //! A waker that is woken on the runtime's own thread pushes the id into the local queue. On another thread, it
@@ -44,11 +44,12 @@
 //! Each file is one idea, and imports only files that stand before it in this list. A test (`tests/house`)
 //! holds this. If you want to see a future first, begin with `yield_now`, the smallest one.
 //!
-//! - *Ready*: `primitives` → `dice` → `local_queue` → `yield_now` → `budget` → `rotation` → `instant` → `board` →
-//!   `nodes` → `causes` → `points` → `panics` → `wait_list` → `notify`
+//! - *Ready*: `primitives` → `dice` → `local_queue` → `yield_now` → `budget` → `rotation` → `instant` →
+//!   `nodes::subject` → `reasons` → `board` → `nodes::recorded` → `nodes::absent` → `nodes` → `causes` →
+//!   `points::reported` → `points::absent` → `points` → `panics` → `wait_list` → `notify`
 //! - *Woken*: `remote` → `waker`
 //! - *Sockets*: `source` → `reactor` → `directory` → `current_task`
-//! - *Tasks*: `waiter` → `watch` → `task_names` → `join_error` → `task_table` → `join_handle`
+//! - *Tasks*: `waiter` → `watch` → `task_names` → `join_error` → `joinable` → `task_table` → `join_handle`
 //! - *Time*: `wheel` → `timers`
 //! - *The turn*: `pool` → `hooks` → `executor` → `context` → `now` → `runtime`
 //! - *Systems*: `sys::no_signal` → `sys::defer_accept` → `sys::linux` → `sys::other` → `sys`
@@ -71,8 +72,8 @@
 //! - *Watched*: `executor::watched` → `inspect::ring` → `inspect::facts` → `inspect::gate` → `inspect::shared` →
 //!   `inspect::writer` → `inspect::event` → `inspect::json` → `inspect::trace` → `inspect::export` →
 //!   `inspect::flight` → `inspect::options` → `inspect::tree` → `inspect::findings` → `inspect::dump` →
-//!   `inspect::player` → `inspect::watchdog` → `inspect::explain` → `inspect::recorder` → `inspect::control` → `inspect::named` →
-//!   `inspect`
+//!   `inspect::grouping` → `inspect::player` → `inspect::watchdog` → `inspect::explain` → `inspect::recorder` →
+//!   `inspect::control` → `inspect::named` → `inspect`
 //! - *Opened*: `open`
 //! - *Between tasks*: `sync::errors` → `sync::handle_count` → `sync::semaphore` → `sync::mutex` → `sync::oneshot` →
 //!   `sync::mpsc` → `sync::watch` → `sync::broadcast` → `sync::cancellation` → `sync`
@@ -104,6 +105,7 @@ mod join;
 mod join_all;
 mod join_error;
 mod join_handle;
+mod joinable;
 mod local_queue;
 #[cfg(all(test, loom))]
 mod models;
@@ -120,6 +122,8 @@ mod probe;
 pub mod process;
 mod race;
 mod reactor;
+#[cfg(feature = "inspect")]
+mod reasons;
 mod remote;
 mod rotation;
 mod runtime;

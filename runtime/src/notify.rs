@@ -29,7 +29,7 @@ use std::task::{Context, Poll, Waker, ready};
 use slab::Slab;
 
 use crate::budget::Waited;
-use crate::nodes::{self, Detail, Origin};
+use crate::nodes::{self, Origin, Subject};
 use crate::panics;
 use crate::wait_list::{Leaving, Ticket, WaitList};
 
@@ -231,7 +231,7 @@ impl Future for Changed<'_> {
             nodes::completed(self.origin);
             return ready;
         }
-        nodes::waits(cx, self.origin, Detail::none)
+        nodes::waits(cx, self.origin, || Subject::None)
     }
 }
 
@@ -344,7 +344,7 @@ impl Future for Notified<'_> {
                 }
                 drop(line);
                 drop(old);
-                return nodes::waits(cx, self.origin, Detail::none);
+                return nodes::waits(cx, self.origin, || Subject::None);
             }
             panics::discard(waker);
         }

@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use crate::budget::Shares;
-use crate::nodes::{self, Detail, Origin};
+use crate::nodes::{self, Origin, Subject};
 use crate::points;
 use crate::rotation;
 
@@ -110,7 +110,7 @@ impl<T, A: Future<Output = T>, B: Future<Output = T>> Future for Race<A, B> {
         let poll = nodes::enter(
             cx,
             *this.origin,
-            || Detail::among(2),
+            || Subject::Among(2),
             |cx| {
                 // The other future is polled even if one has spent its share: it may be the one that is ready.
                 if begins_with_second {

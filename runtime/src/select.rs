@@ -20,7 +20,7 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use crate::budget::Shares;
-use crate::nodes::{self, Detail, Origin};
+use crate::nodes::{self, Origin, Subject};
 use crate::points;
 use crate::rotation;
 
@@ -424,7 +424,7 @@ fn poll_each<T>(
     let poll = nodes::enter(
         cx,
         origin,
-        || Detail::among(futures),
+        || Subject::Among(futures),
         |cx| {
             (first..futures)
                 .chain(0..first)

@@ -49,7 +49,7 @@ use signal_hook::iterator::exfiltrator::SignalOnly;
 use signal_hook::low_level::signal_name;
 
 use crate::net::AsyncFd;
-use crate::nodes::{self, Detail, Origin};
+use crate::nodes::{self, Origin, Subject};
 
 /// A signal of Unix, by its number (`signal(7)`).
 ///
@@ -464,7 +464,7 @@ impl Signals {
         nodes::enter(
             cx,
             *origin,
-            || Detail::signals(*numbers),
+            || Subject::Signals(*numbers),
             |cx| {
                 reader.poll_read_with(cx, |_| {
                     // Flags are taken only after all signals of the last time were returned; see `recv`.

@@ -1,4 +1,4 @@
-//! A spawned future: its slot, its states, and one poll of it.
+//! The table of tasks: the slot of each task, its states, and one poll of it.
 //!
 //! # How it works
 //!
@@ -15,7 +15,7 @@
 //!
 //! | arrow | function |
 //! |---|---|
-//! | spawn | `insert_joinable`, `insert_detached`; the executor pushes the id |
+//! | spawn | `insert`; the executor pushes the id |
 //! | popped | [`run`], `check_out` |
 //! | Pending | `check_in` |
 //! | Ready, or a panic | [`end`] |
@@ -34,32 +34,26 @@
 //! No single field holds this state. *Queued* is a flag of the waker, *running* is `runnable == None`, and
 //! [`Stage`] has the rest: alive, aborting, ended.
 //!
-//! The handle and the task share the slot, and need no cell of their own (LOG R10). The outcome takes the
-//! place of the future, and the waiter of the task that awaits it stands beside it. A detached task has
-//! neither.
+//! The handle and the task share the slot. The outcome takes the place of the future in its box; see `joinable`.
 //!
 //! # Invariants
 //!
-//! - Always: a panic of the future or of its destructor becomes the outcome, or is contained here.
+//! - Always: foreign code that may panic is called through `joinable` or [`panics`], which contain the panic.
 //! - Never: a borrow of [`Tasks`] while a future is polled or dropped, or a waker is woken or dropped.
 
 use std::any::Any;
 use std::cell::RefCell;
-use std::future::Future;
 use std::mem;
 use std::num::NonZeroU32;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use futures_task::ArcWake;
-use pin_project_lite::pin_project;
 use slab::Slab;
 
 use crate::causes::Reason;
 use crate::current_task;
-use crate::join_error::JoinError;
+use crate::joinable::{BoxRun, OutcomeKind};
 use crate::local_queue::TaskId;
 use crate::nodes::Tracker;
 use crate::panics;
@@ -133,36 +127,6 @@ struct Runnable {
     waker: Arc<TaskWaker>,
 }
 
-type BoxRun = Pin<Box<dyn Run>>;
-
-/// The kind of an outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum OutcomeKind {
-    Value,
-    Error,
-}
-
-/// A future of any type, with or without a place for its outcome. No method panics.
-trait Run {
-    /// Polls the future. When a [`Joinable`] returns `Ready`, it has dropped its future and stored the outcome.
-    /// A [`Detached`] stores no outcome, and its future is dropped together with it.
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<OutcomeKind>;
-
-    /// Drops a future that is not ready. The outcome is "cancelled", also if the destructor panics.
-    fn cancel(self: Pin<&mut Self>) {}
-
-    /// Returns the place for the waiter of the task that awaits the outcome. A [`Detached`] has no such place.
-    fn waiter(self: Pin<&mut Self>) -> Option<&mut Option<Waiter>> {
-        None
-    }
-
-    /// Adds the identity of the task to the outcome, which is an error.
-    fn name_error(self: Pin<&mut Self>, _task: Info) {}
-
-    /// Moves the outcome into `to`, an `Option<Result<T, JoinError>>`.
-    fn take_outcome(self: Pin<&mut Self>, _to: &mut dyn Any) {}
-}
-
 impl Tasks {
     pub(crate) fn new(remote: Arc<Remote>, tracker: Tracker, reports: Reports) -> Self {
         Self {
@@ -179,23 +143,8 @@ impl Tasks {
         }
     }
 
-    /// Stores a future whose outcome a handle can await. The caller queues the id.
-    pub(crate) fn insert_joinable<F>(&mut self, future: F, spawned_at: Place) -> TaskId
-    where
-        F: Future + 'static,
-    {
-        self.insert(Box::pin(Joinable::new(future)), true, spawned_at)
-    }
-
-    /// Stores a future without a handle. The caller queues the id.
-    pub(crate) fn insert_detached<F>(&mut self, future: F, spawned_at: Place) -> TaskId
-    where
-        F: Future<Output = ()> + 'static,
-    {
-        self.insert(Box::pin(Detached { future }), false, spawned_at)
-    }
-
-    fn insert(&mut self, future: Pin<Box<dyn Run>>, has_handle: bool, spawned_at: Place) -> TaskId {
+    /// Stores a future. `has_handle` is true for a joinable one, and false for a detached one. The caller queues the id.
+    pub(crate) fn insert(&mut self, future: BoxRun, has_handle: bool, spawned_at: Place) -> TaskId {
         let entry = self.slots.vacant_entry();
         let index = u32::try_from(entry.key()).expect("fewer than four thousand million tasks");
         let generation = self.next_generation;
@@ -650,133 +599,5 @@ pub(crate) mod handle {
         };
         panics::discard(waiter);
         panics::discard(ended);
-    }
-}
-
-pin_project! {
-    /// A future with a handle, and later its outcome.
-    struct Joinable<F: Future> {
-        #[pin]
-        state: JoinableState<F>,
-        waiter: Option<Waiter>,
-    }
-}
-
-pin_project! {
-    #[project = JoinableProjection]
-    enum JoinableState<F: Future> {
-        Running { #[pin] future: F },
-        Ended { outcome: Option<Result<F::Output, JoinError>> },
-    }
-}
-
-impl<F: Future> Joinable<F> {
-    fn new(future: F) -> Self {
-        Self {
-            state: JoinableState::Running { future },
-            waiter: None,
-        }
-    }
-}
-
-impl<F: Future> JoinableState<F> {
-    /// Drops the future in place and stores the outcome.
-    ///
-    /// If the future has returned a value and its destructor panics, the panic is the outcome. If the outcome
-    /// is a panic or a cancellation already, it stays.
-    fn end(mut self: Pin<&mut Self>, outcome: Result<F::Output, JoinError>) -> OutcomeKind {
-        let ended = Self::Ended { outcome: None };
-        // `set` drops the future where it is, because a pinned future must not move. The new state is stored
-        // even if the destructor panics.
-        let dropped = catch_unwind(AssertUnwindSafe(|| self.as_mut().set(ended)));
-        let outcome = match (outcome, dropped) {
-            (Ok(value), Err(payload)) => {
-                panics::discard(value);
-                panics::count_task();
-                Err(JoinError::panicked(payload))
-            }
-            (outcome, dropped) => {
-                // The payload leaks, because its destructor could panic again.
-                mem::forget(dropped);
-                outcome
-            }
-        };
-        let kind = match outcome {
-            Ok(_) => OutcomeKind::Value,
-            Err(_) => OutcomeKind::Error,
-        };
-        if let JoinableProjection::Ended { outcome: place } = self.project() {
-            *place = Some(outcome);
-        }
-        kind
-    }
-}
-
-impl<F: Future + 'static> Run for Joinable<F> {
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<OutcomeKind> {
-        let mut state = self.project().state;
-        let JoinableProjection::Running { future } = state.as_mut().project() else {
-            return Poll::Ready(OutcomeKind::Value);
-        };
-        // Unwind safe: after a panic, the future is dropped and never polled again.
-        let outcome = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(value)) => Ok(value),
-            Err(payload) => {
-                panics::count_task();
-                Err(JoinError::panicked(payload))
-            }
-        };
-        Poll::Ready(state.end(outcome))
-    }
-
-    fn cancel(self: Pin<&mut Self>) {
-        let mut state = self.project().state;
-        if let JoinableProjection::Running { .. } = state.as_mut().project() {
-            state.end(Err(JoinError::cancelled()));
-        }
-    }
-
-    fn waiter(self: Pin<&mut Self>) -> Option<&mut Option<Waiter>> {
-        Some(self.project().waiter)
-    }
-
-    fn name_error(self: Pin<&mut Self>, task: Info) {
-        if let JoinableProjection::Ended { outcome } = self.project().state.project()
-            && let Some(Err(error)) = outcome
-        {
-            error.set_task(task);
-        }
-    }
-
-    fn take_outcome(self: Pin<&mut Self>, to: &mut dyn Any) {
-        // The table does not know the type of the value, but the handle does. Its type is the output of the
-        // future that was spawned, so the downcast succeeds.
-        if let JoinableProjection::Ended { outcome } = self.project().state.project()
-            && let Some(to) = to.downcast_mut::<Option<Result<F::Output, JoinError>>>()
-        {
-            *to = outcome.take();
-        }
-    }
-}
-
-pin_project! {
-    /// A future without a handle, and so without an outcome.
-    struct Detached<F> {
-        #[pin]
-        future: F,
-    }
-}
-
-impl<F: Future<Output = ()> + 'static> Run for Detached<F> {
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<OutcomeKind> {
-        // The panic hook has printed the panic, and there is no handle that could return it.
-        let future = self.project().future;
-        let poll = panics::contain(|| future.poll(cx));
-        let poll = poll.unwrap_or_else(|| {
-            panics::count_task();
-            Poll::Ready(())
-        });
-        poll.map(|()| OutcomeKind::Value)
     }
 }

@@ -12,7 +12,6 @@ mod datagrams;
 mod dropped;
 mod ending;
 mod explain;
-mod explain_findings;
 mod fairness;
 mod fs;
 mod handles;

@@ -26,8 +26,10 @@ use std::time::Duration;
 
 use super::json::Shown;
 use super::tree::{IDS_MAX, Short, Snapshot, TreeNames, counted, futures_of};
-use crate::board::{LongPoll, Population, Site, Subject, TrackedJob, WaitNode};
+use crate::board::{LongPoll, Population, TrackedJob};
 use crate::instant::Instant;
+use crate::nodes::subject::{Site, Subject};
+use crate::reasons::WaitNode;
 
 /// A task that has woken itself in this many polls, one after the other, spins.
 const STORM_MIN: u64 = 1_000;

@@ -60,6 +60,7 @@ mod facts;
 mod findings;
 mod flight;
 mod gate;
+mod grouping;
 mod json;
 mod named;
 pub(crate) mod options;

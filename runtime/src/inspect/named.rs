@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::nodes::{self, Detail, EnteredReason, Origin};
+use crate::nodes::{self, EnteredReason, Origin, Subject};
 
 /// Gives a part of a task a name. While the future waits, a [dump](super::dump()) shows the name with all that is
 /// inside.
@@ -73,7 +73,7 @@ pub fn poll_named<'a, T>(
     poll: impl FnOnce(&mut Context<'a>) -> Poll<T>,
 ) -> Poll<T> {
     // A closure, so that a runtime that is not watched formats no text.
-    let detail = || Detail::named(Some(&detail().into()));
+    let detail = || Subject::Named(Some(detail().into()));
     nodes::enter(cx, Origin::unknown(name), detail, poll)
 }
 
@@ -107,13 +107,13 @@ pub fn poll_in_phase<'a, T>(
     phase: impl FnOnce() -> Option<&'static str>,
     poll: impl FnOnce(&mut Context<'a>) -> Poll<T>,
 ) -> Poll<T> {
-    let entered = EnteredReason::begin(cx, Origin::unknown(name), Detail::none);
+    let entered = EnteredReason::begin(cx, Origin::unknown(name), || Subject::None);
     let poll = poll(cx);
     if poll.is_pending()
         && records_parts()
         && let Some(phase) = phase()
     {
-        entered.leave_described(|| Detail::phase(phase));
+        entered.leave_described(|| Subject::Phase(phase));
     }
     poll
 }
@@ -163,7 +163,7 @@ impl NamedPart {
         // A closure, so that a runtime that is not watched formats no text.
         let detail = || {
             let text = detail();
-            Detail::named((!text.is_empty()).then(|| text.into()).as_ref())
+            Subject::Named((!text.is_empty()).then(|| text.into()))
         };
         nodes::enter_part(cx, name, detail);
         Self { name }
@@ -253,7 +253,7 @@ impl<F: Future> Future for Named<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let detail = || Detail::named(this.detail.as_ref());
+        let detail = || Subject::Named(this.detail.clone());
         nodes::enter(cx, *this.origin, detail, |cx| this.future.poll(cx))
     }
 }

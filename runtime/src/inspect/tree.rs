@@ -11,9 +11,11 @@ use std::panic::Location;
 use std::time::Duration;
 
 use super::json::Shown;
-use crate::board::{HolderMark, SocketEnd, Subject, Tracked, TrackedJob, WaitNode};
+use crate::board::{HolderMark, Tracked, TrackedJob};
 use crate::instant::Instant;
 use crate::local_queue::{RuntimeId, TaskId};
+use crate::nodes::subject::{SocketEnd, Subject};
+use crate::reasons::WaitNode;
 use crate::signal::signals_of;
 
 /// A group and a finding have at most this many ids.
@@ -272,7 +274,7 @@ impl TreeNames<'_> {
             Subject::None | Subject::Among(_) => String::new(),
             Subject::Named(text) => text.as_deref().unwrap_or_default().to_owned(),
             Subject::Phase(phase) => (*phase).to_owned(),
-            Subject::Until(deadline) => self.until(reason, *deadline),
+            Subject::Until(deadline) => self.until(reason, deadline.as_nanos()),
             Subject::Socket { fd, end } => match end {
                 SocketEnd::Peer(peer) => format!("fd {fd} of {peer}"),
                 SocketEnd::Local(local) => format!("fd {fd} on {local}"),

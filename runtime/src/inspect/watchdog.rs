@@ -22,8 +22,9 @@ use signal_hook::{flag, low_level};
 use super::dump::Dump;
 use super::findings::long_poll_text;
 use super::json::Shown;
-use crate::board::{Board, LongPoll, RunningPoll};
+use crate::board::{Board, LongPoll};
 use crate::local_queue::{RuntimeId, TaskId};
+use crate::reasons::RunningPoll;
 
 /// A signal and the end of the runtime are noticed after at most this time.
 const LOOK_EVERY_MAX: Duration = Duration::from_millis(50);

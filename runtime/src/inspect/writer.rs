@@ -44,8 +44,9 @@ use super::ring::RawEvent;
 use super::shared::Inspected;
 use crate::causes::{Call, Ready, Reason};
 use crate::local_queue::{RuntimeId, TaskId};
+use crate::nodes::subject::Site;
 use crate::panics;
-use crate::points::{CallResult, Doing, JobReporter, MaybePlace, Reporter};
+use crate::points::{CallResult, Doing, JobReporter, Reporter};
 
 /// The kinds of events.
 pub(crate) mod code {
@@ -186,7 +187,7 @@ impl EventWriter {
     }
 
     /// Returns the number of a place. Zero is no place.
-    fn place_number(&self, place: MaybePlace) -> u32 {
+    fn place_number(&self, place: Site) -> u32 {
         let Some(place) = place else { return 0 };
         let address = std::ptr::from_ref(place).addr();
         // Locations stand side by side in the binary. So this division numbers them one by one, and few collide.
@@ -208,12 +209,12 @@ impl Reporter for EventWriter {
         &self.doing
     }
 
-    fn root(&self, place: MaybePlace) {
+    fn root(&self, place: Site) {
         let number = self.place_number(place);
         self.inspected.root_place.store(number, Ordering::Relaxed);
     }
 
-    fn spawned(&self, task: TaskId, place: MaybePlace, future_bytes: usize) {
+    fn spawned(&self, task: TaskId, place: Site, future_bytes: usize) {
         let parent = match self.doing.get() {
             Doing::Poll(parent) | Doing::Join(parent) => word(parent),
             _ => 0,
@@ -289,7 +290,7 @@ impl Reporter for EventWriter {
         }
     }
 
-    fn cancelled(&self, task: TaskId, reason: Reason, place: MaybePlace) {
+    fn cancelled(&self, task: TaskId, reason: Reason, place: Site) {
         let place = self.place_number(place).into();
         self.write(code::CANCEL, word(task), reason as u64, place);
     }

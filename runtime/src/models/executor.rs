@@ -5,6 +5,7 @@ use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::joinable::detached;
 use crate::local_queue::{self, LocalQueue};
 use crate::nodes::Tracker;
 use crate::panics;
@@ -43,7 +44,7 @@ impl Executor {
         let task = self
             .tasks
             .borrow_mut()
-            .insert_detached(future, Place::here());
+            .insert(detached(future), false, Place::here());
         self.remote.wake(task);
     }
 

@@ -34,7 +34,7 @@ use super::tcp_stream::TcpStream;
 use crate::budget;
 use crate::causes::Call;
 use crate::instant::Instant;
-use crate::nodes::{self, Detail, Origin};
+use crate::nodes::{self, Origin, Subject};
 use crate::points;
 use crate::sys;
 use crate::time::{Sleep, sleep};
@@ -177,9 +177,12 @@ impl ConnectOptions {
         // Not a task for each attempt: a drop of this future must end them all.
         let mut attempts = Attempts::new(alternating(addresses));
         poll_fn(|cx| {
-            nodes::enter(cx, origin, Detail::none, |cx| {
-                attempts.poll_first(cx, |address| self.start(address))
-            })
+            nodes::enter(
+                cx,
+                origin,
+                || Subject::None,
+                |cx| attempts.poll_first(cx, |address| self.start(address)),
+            )
         })
         .await
     }

@@ -17,7 +17,7 @@ use std::task::{Context, Poll, ready};
 
 use crate::context;
 use crate::net::AsyncFd;
-use crate::nodes::{self, Detail, Origin};
+use crate::nodes::{self, Origin, Subject};
 use crate::signal::{self, Signal, Signals};
 use crate::sys;
 use crate::watch::Place;
@@ -87,7 +87,7 @@ impl Future for Exit {
         nodes::enter(
             cx,
             origin,
-            || Detail::process(id),
+            || Subject::Process(id),
             |cx| loop {
                 // The status first. SIGCHLD may have come before its receiver was made, and the standard library
                 // keeps a status that is known.

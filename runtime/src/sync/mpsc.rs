@@ -41,7 +41,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 
 use crate::budget::Waited;
-use crate::nodes::{self, Detail, Held, Origin};
+use crate::nodes::{self, Held, Origin, Subject};
 use crate::notify::Notify;
 use crate::sync::errors::{Closed, SendError, TryRecvError, TrySendError};
 use crate::sync::handle_count::HandleCount;
@@ -415,7 +415,9 @@ impl<T> Receiver<T> {
             if !is_ready(&self.shared) {
                 self.waited.begin();
                 let senders = &self.shared.senders;
-                return nodes::waits(cx, origin, || Detail::senders(senders, senders.get()));
+                return nodes::waits(cx, origin, || {
+                    Subject::Senders(nodes::address(senders), senders.get())
+                });
             }
         }
         // Before the message is taken: if the budget refuses, it stays.

@@ -23,7 +23,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use crate::budget::Waited;
-use crate::nodes::{self, Detail, Origin};
+use crate::nodes::{self, Origin, Subject};
 use crate::sync::errors::{Closed, TryRecvError};
 use crate::waker_slot::WakerSlot;
 
@@ -158,7 +158,7 @@ impl<T> Sender<T> {
                     // The clone of the waker may be foreign code that drops the receiver.
                     if self.shared.is_open() {
                         waited.begin();
-                        return nodes::waits(cx, origin, Detail::none);
+                        return nodes::waits(cx, origin, || Subject::None);
                     }
                 }
                 waited.poll_spend(cx)
@@ -256,7 +256,7 @@ impl<T> Future for Receiver<T> {
             // The clone of the waker may be foreign code that sends.
             if self.shared.is_open() {
                 self.waited.begin();
-                return nodes::waits(cx, self.origin, Detail::none);
+                return nodes::waits(cx, self.origin, || Subject::None);
             }
         }
         // Before the value is taken: if the budget refuses, it stays.

@@ -23,7 +23,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use crate::budget::Waited;
-use crate::nodes::{self, Detail, Held, Origin};
+use crate::nodes::{self, Held, Origin, Subject};
 use crate::panics;
 use crate::sync::errors::Closed;
 use crate::wait_list::{Leaving, Ticket, WaitList};
@@ -342,7 +342,9 @@ impl Future for Acquire<'_> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if !self.is_ready() && self.wait(cx) {
-            return nodes::waits(cx, self.origin, || Detail::permits(self.semaphore));
+            return nodes::waits(cx, self.origin, || {
+                Subject::Permits(nodes::address(self.semaphore))
+            });
         }
         // Before the permits are taken: if the budget refuses, they stay granted.
         ready!(self.waited.poll_spend(cx));

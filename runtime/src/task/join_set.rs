@@ -21,7 +21,7 @@ use crate::causes::Reason;
 use crate::context;
 use crate::join_error::JoinError;
 use crate::join_handle::JoinHandle;
-use crate::nodes::{self, Detail, Origin};
+use crate::nodes::{self, Origin, Subject};
 use crate::task::abort_handle::AbortHandle;
 use crate::task::end_list::EndList;
 use crate::watch::Place;
@@ -148,7 +148,7 @@ impl<T> JoinSet<T> {
             // The clone of the waker may be foreign code that ends a task.
             if self.ends.is_empty() {
                 self.waited.begin();
-                return nodes::waits(cx, origin, || Detail::futures(self.handles.len()));
+                return nodes::waits(cx, origin, || Subject::Futures(self.handles.len()));
             }
         }
         // Before the task is taken: if the budget refuses, it stays.

@@ -19,7 +19,7 @@ use slab::Slab;
 use crate::causes::Reason;
 use crate::context;
 use crate::join_handle::JoinHandle;
-use crate::nodes::{self, Detail, Origin};
+use crate::nodes::{self, Origin, Subject};
 use crate::task::abort_handle::AbortHandle;
 use crate::task::end_list::EndList;
 use crate::watch::Place;
@@ -76,7 +76,7 @@ pub async fn scope<T>(block: impl AsyncFnOnce(&Scope) -> T) -> T {
             return Poll::Ready(());
         }
         nodes::waits(cx, Origin::unknown("end of scope"), || {
-            Detail::futures(scope.len())
+            Subject::Futures(scope.len())
         })
     })
     .await;

@@ -17,7 +17,7 @@ use futures_core::Stream;
 
 use super::sleep::{Sleep, sleep_until};
 use crate::instant::Instant;
-use crate::nodes::{self, Detail, Origin};
+use crate::nodes::{self, Origin, Subject};
 
 /// Ticks at once, and then after every `period`.
 ///
@@ -233,7 +233,7 @@ impl Interval {
     pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
         let planned = self.sleep.deadline();
         if self.sleep.poll_deadline(cx).is_pending() {
-            return nodes::waits(cx, self.origin, || Detail::until(planned));
+            return nodes::waits(cx, self.origin, || Subject::Until(planned));
         }
         nodes::completed(self.origin);
         // This reads the clock. The time of the turn is earlier, by the time for which tasks have held the

@@ -26,7 +26,7 @@ use crate::context;
 use crate::directory::run_in;
 use crate::instant::Instant;
 use crate::local_queue::RuntimeId;
-use crate::nodes::{self, Detail, Origin};
+use crate::nodes::{self, Origin, Subject};
 use crate::panics;
 use crate::wheel::Key;
 
@@ -240,7 +240,7 @@ impl Future for Sleep {
             nodes::completed(self.origin);
             return Poll::Ready(());
         }
-        nodes::waits(cx, self.origin, || Detail::until(self.deadline))
+        nodes::waits(cx, self.origin, || Subject::Until(self.deadline))
     }
 }
 

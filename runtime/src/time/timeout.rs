@@ -20,7 +20,7 @@ use super::sleep::{Sleep, sleep, sleep_until};
 use crate::budget::Shares;
 use crate::causes::Reason;
 use crate::instant::Instant;
-use crate::nodes::{self, Detail, Origin};
+use crate::nodes::{self, Origin, Subject};
 use crate::points;
 
 /// Runs `future` for at most `duration`.
@@ -123,7 +123,7 @@ impl<F: Future> Future for Timeout<F> {
         nodes::enter(
             cx,
             origin,
-            || Detail::until(deadline),
+            || Subject::Until(deadline),
             |cx| {
                 // The future comes before the sleep, so that a value which is ready at the deadline is not lost.
                 if let Poll::Ready(value) = shares.poll(|| this.future.poll(cx)) {

@@ -18,7 +18,7 @@ use waterwheel::runtime::task::{Builder, JoinHandle};
 use waterwheel::runtime::time::{self, sleep, timeout};
 use waterwheel::runtime::{Runtime, budget, race, spawn, spawn_blocking, yield_now};
 
-use super::explain::{explained, explained_with, group, start};
+use super::{explained, explained_with, group, start};
 use crate::support::process::{alone, in_child};
 use crate::support::runtime::{OnDrop, tcp_with_std, within_deadline};
 
@@ -57,7 +57,7 @@ fn a_task_that_keeps_no_waker_is_found() {
         let dump = inspect::dump();
         assert_found(&dump, "lost waker", &["lost"]);
         let place = found(&dump, "lost waker")[0].place().unwrap();
-        assert!(place.file().ends_with("explain.rs"), "{place}");
+        assert!(place.file().ends_with("explain/mod.rs"), "{place}");
     });
 }
 
@@ -236,7 +236,7 @@ fn a_poll_that_holds_the_thread_is_found_while_it_does_and_later() {
                 "{text}"
             );
             assert!(
-                text.contains("in `resize` of tests/runtime/explain_findings.rs:"),
+                text.contains("in `resize` of tests/runtime/explain/findings.rs:"),
                 "{text}"
             );
             // A shorter poll is not reported, and the long one is remembered.
@@ -330,7 +330,7 @@ fn two_tasks_that_wait_for_the_locks_of_each_other_are_found() {
         assert_found(&dump, "wait cycle", &["first", "second"]);
         let text = found(&dump, "wait cycle")[0].text();
         assert!(
-            text.contains("waits for a lock at tests/runtime/explain_findings.rs:"),
+            text.contains("waits for a lock at tests/runtime/explain/findings.rs:"),
             "{text}"
         );
     });
@@ -647,7 +647,7 @@ fn a_place_whose_tasks_never_end_is_found() {
         let dump = inspect::dump();
         let growth = found(&dump, "growth");
         assert_eq!(growth.len(), 1, "{dump}");
-        let line = include_str!("explain_findings.rs").lines();
+        let line = include_str!("findings.rs").lines();
         let line = line
             .take_while(|line| !line.contains("// the leak"))
             .count()
@@ -693,7 +693,7 @@ fn a_shutdown_that_waits_for_a_job_names_the_job() {
         assert!(
             found[0]
                 .text()
-                .contains("a blocking job of tests/runtime/explain_findings.rs:"),
+                .contains("a blocking job of tests/runtime/explain/findings.rs:"),
             "{dump}"
         );
     });
