@@ -241,7 +241,7 @@ fn a_shutdown_that_waits_names_the_task_and_the_request() {
         let dump = dump_with("shutdown waits").await;
         let text = waits(&dump).unwrap();
         assert!(text.contains("waits for 1 connection: task "), "{text}");
-        assert!(text.contains(" in handler GET /slow since "), "{text}");
+        assert!(text.contains(" in handler GET /slow for "), "{text}");
         drop(slow);
     });
 }

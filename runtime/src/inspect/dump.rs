@@ -334,7 +334,7 @@ impl fmt::Display for Dump {
             Some(running) => {
                 write!(
                     f,
-                    "{} is running since {}",
+                    "{} has been running for {}",
                     running.text,
                     Short(running.since)
                 )?;
@@ -372,8 +372,8 @@ impl fmt::Display for Group {
         let (least, most) = (Short(*self.waits.start()), Short(*self.waits.end()));
         match (self.state, self.count) {
             ("running", _) => f.write_str(", running")?,
-            (state, 1) => write!(f, ", {state} since {least}")?,
-            (state, _) => write!(f, ", {state} since {least} to {most}")?,
+            (state, 1) => write!(f, ", {state} for {least}")?,
+            (state, _) => write!(f, ", {state} for {least} to {most}")?,
         }
         write!(f, ", {} bytes", self.future_bytes)?;
         if self.count > 1 {

@@ -229,8 +229,7 @@ fn storms(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
 
 /// Returns the text of a poll that has taken too long.
 pub(super) fn long_poll_text(poll: &LongPoll, task: &str, is_running: bool) -> String {
-    let verb = if is_running { "holds" } else { "has held" };
-    let since = if is_running { "since" } else { "for" };
+    let verb = if is_running { "has held" } else { "held" };
     // Closes the words about the place.
     let comma = if poll.task_site.is_some() { "," } else { "" };
     // The innermost named future is the closest hint, because a poll has no stack that can be read.
@@ -240,7 +239,7 @@ pub(super) fn long_poll_text(poll: &LongPoll, task: &str, is_running: bool) -> S
         (None, _) => String::new(),
     };
     format!(
-        "{task}{}{comma} {verb} the thread {since} {}{part}, and all other tasks wait: move long work to \
+        "{task}{}{comma} {verb} the thread for {}{part}, and all other tasks wait: move long work to \
          spawn_blocking, or let others run with yield_now",
         spawned_at(poll.task_site),
         Short(Duration::from_nanos(poll.nanos)),
@@ -548,7 +547,7 @@ fn shutdowns(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
             let detail = names.detail(reason);
             let (label, detail) = (Shown(reason.label), Shown(&detail));
             let space = if detail.0.is_empty() { "" } else { " " };
-            format!(" in {label}{space}{detail} since {}", Short(waits))
+            format!(" in {label}{space}{detail} for {}", Short(waits))
         });
         format!("{}{part}", names.task(task.tracked.task))
     });
@@ -576,7 +575,7 @@ fn job_text(job: &TrackedJob, evidence: &Evidence<'_>) -> String {
         format!(", started by {}", evidence.names.task(task))
     });
     format!(
-        "a blocking job{place}{task}, which runs since {}",
+        "a blocking job{place}{task}, which has run for {}",
         Short(Duration::from_nanos(runs))
     )
 }

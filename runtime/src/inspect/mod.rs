@@ -14,8 +14,8 @@
 //!
 //! ```text
 //! runtime 1 after 12.3 s: 10,001 tasks in 2 groups
-//! root is running since 24 µs at src/main.rs:8:5
-//! 10000 tasks `worker`, spawned at src/main.rs:12:5, waiting since 1.8 s to 1.81 s, 512 bytes each: 1.0.1, 1.1.2, …
+//! root has been running for 24 µs at src/main.rs:8:5
+//! 10000 tasks `worker`, spawned at src/main.rs:12:5, waiting for 1.8 s to 1.81 s, 512 bytes each: 1.0.1, 1.1.2, …
 //!     import > timeout(5 s, 3.2 s left) > race > [read fd 12 of 127.0.0.1:4711, sleep(200 ms left)]
 //!     at: import src/main.rs:12:11; timeout src/main.rs:20:9; race src/main.rs:21:5; sleep src/main.rs:21:30
 //! ```

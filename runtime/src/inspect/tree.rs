@@ -292,7 +292,7 @@ impl TreeNames<'_> {
             Subject::Job(at) => match self.jobs.get(at) {
                 Some(job) if job.began > 0 => {
                     let runs = Instant::real().as_nanos().saturating_sub(job.began);
-                    format!("runs since {}", Short(Duration::from_nanos(runs)))
+                    format!("running for {}", Short(Duration::from_nanos(runs)))
                 }
                 Some(_) => "no thread is free".to_owned(),
                 None => "has ended".to_owned(),

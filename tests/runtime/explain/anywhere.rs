@@ -56,7 +56,7 @@ fn a_dump_of_another_thread_names_the_task_that_holds_the_thread_and_the_innermo
         let second = text.lines().nth(1).unwrap();
         let place = format!("{}:{line}:", file!());
         assert!(
-            second.contains("`holder` is running since ") && second.contains("`parse`"),
+            second.contains("`holder` has been running for ") && second.contains("`parse`"),
             "{text}"
         );
         assert!(second.contains(&place), "{text}");
@@ -123,7 +123,7 @@ fn a_dump_can_be_made_anywhere() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");
     assert!(said.contains("hook: runtime 1 after"), "{said}");
-    assert!(said.contains("is running since"), "{said}");
+    assert!(said.contains("has been running for"), "{said}");
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn each_kind_of_wait_has_a_name() {
                 Box::pin(async move { _ = ticks.tick().await }),
             ),
             (
-                "blocking job(runs since *)",
+                "blocking job(running for *)",
                 Box::pin(async move { drop(job.await) }),
             ),
             (
