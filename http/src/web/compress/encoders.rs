@@ -20,8 +20,9 @@ const MAKERS: &[(ContentCoding, Maker)] = &[
 
         /// The bytes that the encoder collects before it writes.
         const BUFFER_BYTES: usize = 4096;
-        /// The binary logarithm of the window: 512 KiB. A larger one takes more memory for each answer.
-        const WINDOW_BITS: u32 = 19;
+        /// The binary logarithm of the window: 256 KiB. One of 4 MiB, the default, takes several times the memory for each
+        /// answer.
+        const WINDOW_BITS: u32 = 18;
 
         let quality = effort.of(1, 4, 9);
         let encoder = CompressorWriter::new(Vec::new(), BUFFER_BYTES, quality, WINDOW_BITS);
@@ -30,11 +31,22 @@ const MAKERS: &[(ContentCoding, Maker)] = &[
     }),
     #[cfg(feature = "compress-zstd")]
     (ContentCoding::Zstd, |effort, _| {
+        use zstd::stream::raw::CParameter;
         use zstd::stream::write::Encoder;
 
-        // A client must support windows up to 8 MiB (RFC 9659). These levels use up to 4 MiB.
+        // The window and the tables of `Small` would take 45 MiB for each answer. These take 2 MiB, and its bytes are 4 %
+        // more. A client must support windows up to 8 MiB (RFC 9659).
         let level = effort.of(1, 3, 12).cast_signed();
-        let encoder = Encoder::new(Vec::new(), level).expect("memory for an encoder");
+        let tables: &[CParameter] = match effort {
+            Effort::Small => &[CParameter::HashLog(18), CParameter::ChainLog(18)],
+            _ => &[],
+        };
+        let mut encoder = Encoder::new(Vec::new(), level).expect("memory for an encoder");
+        for parameter in tables.iter().chain([&CParameter::WindowLog(19)]) {
+            encoder
+                .set_parameter(*parameter)
+                .expect("a size that zstd knows");
+        }
         boxed(encoder, Encoder::get_mut, Encoder::finish)
     }),
     (ContentCoding::Gzip, |effort, pool| {

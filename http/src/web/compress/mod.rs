@@ -48,8 +48,13 @@
 //!
 //! A gzip encoder has some 370 KiB, as long as its answer is being sent. A whole answer of up to 64 KiB needs it only
 //! while it is coded. So a thousand clients that slowly read long answers take 370 MB; limit the connections, or the
-//! answers. Up to four idle encoders of gzip are kept for later answers. A zstd encoder of a long answer has 1 MiB with
-//! `Fast`, 3.2 MiB with `Usual`, and 45 MiB with `Small`.
+//! answers. Up to four idle encoders of gzip are kept for later answers.
+//!
+//! | MiB of an encoder, after 3 MiB of text | `Fast` | `Usual` | `Small` |
+//! |---|---|---|---|
+//! | `deflate`, `gzip` | 0.4 | 0.4 | 0.4 |
+//! | `zstd` | 1.0 | 1.7 | 2.2 |
+//! | `br` | 0.2 | 3.4 | 37 |
 //!
 //! # Secrets in compressed answers
 //!
