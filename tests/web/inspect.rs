@@ -228,6 +228,8 @@ fn an_address_that_others_can_reach_needs_a_word_of_the_program() {
     let builder = Page::of(watched.recorder.clone());
     let error = builder.clone().serve("0.0.0.0:0").unwrap_err();
     assert!(error.to_string().contains("use 127.0.0.1"), "{error}");
+    let error = builder.clone().serve("6669").unwrap_err();
+    assert!(error.to_string().contains("the form host:port"), "{error}");
     let page = builder
         .reachable_from_elsewhere()
         .serve("0.0.0.0:0")

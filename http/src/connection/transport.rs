@@ -110,8 +110,7 @@ impl Transport {
         };
         let counters = &self.shared.counters;
         // A panic of the hook is this connection's failure. Without this it would end the task, and with it the
-        // accept loop
-        // of a user who awaits the connection there.
+        // accept loop of a user who awaits the connection there.
         let polled = catch_unwind(AssertUnwindSafe(|| handshake.as_mut().poll(cx)));
         let opened = match polled {
             Ok(Poll::Pending) if !self.shared.handshakes.has(self.handshake) => {

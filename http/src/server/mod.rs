@@ -38,6 +38,7 @@ use crate::shared::handshakes::TransportHook;
 use crate::shared::numbers::Numbers;
 use crate::shared::peers::{OnPeerLimit, Peers};
 use crate::shared::rate::Rate;
+use crate::shared::reasons;
 use crate::shared::refused::Refused;
 use crate::shared::settings::Settings;
 use crate::shared::stop::{Report, Stopper, Stopping, Wanted};
@@ -227,7 +228,7 @@ impl Server {
     /// Safe: accepted connections continue.
     pub async fn serve(&self, handler: impl Handler) -> io::Result<()> {
         let mut stopped = pin!(async {
-            self.stopping.wanted(Wanted::Stop).await;
+            reasons::named("until the stop", self.stopping.wanted(Wanted::Stop)).await;
             self.shutdown_in_order().await;
             Ok(())
         });

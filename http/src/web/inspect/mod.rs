@@ -27,6 +27,7 @@ use std::io::{self, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use waterwheel_runtime::inspect::{Recorder, recorder};
+use waterwheel_runtime::net::TcpListener;
 
 use crate::limits::Limits;
 use crate::server::Server;
@@ -198,7 +199,11 @@ impl PageBuilder {
     /// If an address is not a loopback address, unless [`reachable_from_elsewhere`](Self::reachable_from_elsewhere) is
     /// set, or if binding fails.
     pub fn serve(self, address: impl ToSocketAddrs) -> io::Result<Page> {
-        let addresses: Vec<_> = address.to_socket_addrs()?.collect();
+        // A listener has an error that tells the form of an address.
+        let found = address
+            .to_socket_addrs()
+            .map_err(|error| TcpListener::bind(&address).err().unwrap_or(error));
+        let addresses: Vec<_> = found?.collect();
         if let Some(open) = addresses.iter().find(|address| !address.ip().is_loopback())
             && !self.is_for_all
         {
