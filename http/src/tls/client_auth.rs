@@ -20,6 +20,9 @@ use crate::tls::pem::PemText;
 /// [`TlsInfo::client_certificates`](super::TlsInfo::client_certificates). If the client has no valid certificate, its
 /// handshake fails with an alert, and no handler runs.
 ///
+/// A client that resumes a session is not verified again, so its certificate may have expired meanwhile.
+/// [`TlsConfigBuilder::session_tickets`](super::TlsConfigBuilder::session_tickets) can switch that off.
+///
 /// # Examples
 ///
 /// ```no_run
