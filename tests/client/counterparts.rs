@@ -19,7 +19,7 @@ use waterwheel::runtime::{race, spawn};
 
 use crate::scripted::run;
 use crate::support::programs::{Owned, reserve_port, tool, wait_until_it_listens};
-use crate::support::tls::{Authority, client_config};
+use crate::support::tls::{Authority, client_builder, client_config};
 
 /// A server's folder, with a certificate for `localhost`, and a client that trusts it.
 struct Ground {
@@ -317,7 +317,7 @@ fn the_certificate_of_an_authority_is_refused_with_its_remedy() {
     let tls = TlsConfig::from_pem(certificate.pem(), key.serialize_pem()).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(certificate.der().clone()).unwrap();
-    let config = ClientConfig::builder().with_root_certificates(roots);
+    let config = client_builder(rustls::DEFAULT_VERSIONS).with_root_certificates(roots);
     let config = Arc::new(config.with_no_client_auth());
     run(async {
         let server = Server::builder().tls(tls).bind("127.0.0.1:0").unwrap();

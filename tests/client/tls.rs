@@ -18,7 +18,9 @@ use waterwheel::http::{Io, Request, Server, StatusCode};
 use waterwheel::runtime::{join, spawn, yield_now};
 
 use crate::scripted::run;
-use crate::support::tls::{Authority, client_config, configs, roots};
+use crate::support::tls::{
+    Authority, client_builder, client_config, configs, roots, server_builder,
+};
 
 const URI: &str = "https://localhost/";
 
@@ -65,7 +67,7 @@ async fn pair_through<T: Io>(
 fn rustls_configs() -> (ServerConfig, Arc<ClientConfig>) {
     let authority = Authority::new();
     let pair = authority.server(&["localhost"]);
-    let config = ServerConfig::builder().with_no_client_auth();
+    let config = server_builder();
     let config = config.with_single_cert(vec![pair.certificate], pair.key);
     (config.unwrap(), client_config(&authority))
 }
@@ -150,7 +152,7 @@ fn a_server_receives_the_alert_of_a_client_that_refuses_its_certificate() {
     for version in [&TLS12, &TLS13] {
         run(async {
             let (server, _) = configs();
-            let stranger = ClientConfig::builder_with_protocol_versions(&[version])
+            let stranger = client_builder(&[version])
                 .with_root_certificates(roots(&Authority::new()))
                 .with_no_client_auth();
             let (near, far) = MemoryStream::pair();
@@ -325,7 +327,7 @@ fn each_version_and_a_resumed_session_pass_over_a_transport_that_uses_every_dela
     let authority = Authority::new();
     let (certificate, key) = authority.server(&["localhost"]).pem();
     for version in [&TLS12, &TLS13] {
-        let config = ClientConfig::builder_with_protocol_versions(&[version])
+        let config = client_builder(&[version])
             .with_root_certificates(roots(&authority))
             .with_no_client_auth();
         let config = Arc::new(config);

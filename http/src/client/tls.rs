@@ -24,15 +24,17 @@ pub(super) async fn handshake(
         .map_err(|error| RequestError::of(RequestErrorKind::Tls, error))?;
     let stream = TlsStream::to_server(io, config, name)
         .map_err(|error| RequestError::of(RequestErrorKind::Tls, error))?;
-    if let Err(error) = poll_fn(|cx| stream.poll_handshake(cx)).await {
-        poll_fn(|cx| {
+    let shaken = poll_fn(|cx| {
+        let shaken = stream.poll_handshake(cx);
+        if let Poll::Ready(Err(_)) = shaken {
             stream.dismiss_without_waiting(cx);
-            Poll::Ready(())
-        })
-        .await;
+        }
+        shaken
+    });
+    shaken.await.map_err(|error| {
         let remedy = remedy(&error);
-        return Err(RequestError::of(RequestErrorKind::Tls, error).detailed(remedy));
-    }
+        RequestError::of(RequestErrorKind::Tls, error).detailed(remedy)
+    })?;
     // A server that chooses another protocol would answer in frames.
     let info = stream.tls_info();
     if info.alpn().is_some_and(|chosen| chosen != b"http/1.1") {
