@@ -27,7 +27,6 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use super::clock::ExchangeClock;
 use super::error::{RequestError, RequestErrorKind};
 use super::pool::{Link, Origin, put_back};
-use super::request::OnInterim;
 use super::stream::ClientStream;
 use super::upload::Upload;
 use super::{ClientShared, SPARES_MAX, Scratch};
@@ -43,6 +42,9 @@ pub(super) const INPUT_BYTES: usize = 16 * 1024;
 
 /// A reader's buffer of this size is read into directly.
 const DIRECT_MIN: usize = 4096;
+
+/// A function that sees interim answers.
+pub(super) type OnInterim<'b> = Box<dyn FnMut(StatusCode, Headers<'_>) + 'b>;
 
 /// A request under way, and its answer. `'b` is the lifetime of a request's body that is streamed.
 pub(super) struct ClientExchange<'b> {

@@ -16,13 +16,11 @@ use super::ClientShared;
 #[cfg(feature = "input")]
 use super::error::AnyError;
 use super::error::{RequestError, RequestErrorKind, without_secrets};
+use super::exchange::OnInterim;
 use super::response::ClientResponse;
 use super::upload::UploadSource;
 use crate::headers::{AnswerHeaders, Headers};
 use crate::proto::request_head::RequestFields;
-
-/// A function that sees interim answers.
-pub(super) type OnInterim<'b> = Box<dyn FnMut(StatusCode, Headers<'_>) + 'b>;
 
 /// A request that is not sent yet. `'b` is the lifetime of a body that is streamed.
 ///

@@ -21,7 +21,6 @@ use http::{Method, StatusCode, Version};
 use waterwheel_runtime::time::Instant;
 
 use super::id::REQUEST_ID;
-use super::log_line::{CombinedLine, JsonLine};
 use crate::error::Refusal;
 use crate::error::panics::catch_panic;
 use crate::exchange::handler::Handler;
@@ -203,28 +202,6 @@ impl<'r> From<&Refused<'r>> for LogEntry<'r> {
             id: None,
             end: End::Refused(refused.refusal),
         }
-    }
-}
-
-impl LogEntry<'_> {
-    /// Returns the line in the combined log format, with more at its end: the duration in seconds, the id or
-    /// `-`, and the reason if the request was not answered.
-    ///
-    /// ```text
-    /// 127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] "GET / HTTP/1.1" 200 11 "-" "curl/8.5.0" 0.000021 -
-    /// 127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] "-" 400 - "-" "-" 0.000000 - refused: malformed method
-    /// ```
-    pub fn combined(&self) -> CombinedLine<'_> {
-        CombinedLine(self)
-    }
-
-    /// Returns a JSON object in one line.
-    ///
-    /// ```text
-    /// {"time":"1994-11-06T08:49:37.250Z","peer":"127.0.0.1","method":"GET","target":"/","version":"HTTP/1.1","end":"answered","status":200,"bytes":11,"seconds":0.000021}
-    /// ```
-    pub fn json(&self) -> JsonLine<'_> {
-        JsonLine(self)
     }
 }
 

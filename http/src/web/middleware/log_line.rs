@@ -15,6 +15,28 @@ use serde::Serialize;
 
 use super::log::{End, LogEntry};
 
+impl LogEntry<'_> {
+    /// Returns the line in the combined log format, with more at its end: the duration in seconds, the id or
+    /// `-`, and the reason if the request was not answered.
+    ///
+    /// ```text
+    /// 127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] "GET / HTTP/1.1" 200 11 "-" "curl/8.5.0" 0.000021 -
+    /// 127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] "-" 400 - "-" "-" 0.000000 - refused: malformed method
+    /// ```
+    pub fn combined(&self) -> CombinedLine<'_> {
+        CombinedLine(self)
+    }
+
+    /// Returns a JSON object in one line.
+    ///
+    /// ```text
+    /// {"time":"1994-11-06T08:49:37.250Z","peer":"127.0.0.1","method":"GET","target":"/","version":"HTTP/1.1","end":"answered","status":200,"bytes":11,"seconds":0.000021}
+    /// ```
+    pub fn json(&self) -> JsonLine<'_> {
+        JsonLine(self)
+    }
+}
+
 /// The line that [`LogEntry::combined`] returns; `Display` writes it.
 ///
 /// # Examples
@@ -28,7 +50,7 @@ use super::log::{End, LogEntry};
 /// }
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct CombinedLine<'e>(pub(super) &'e LogEntry<'e>);
+pub struct CombinedLine<'e>(&'e LogEntry<'e>);
 
 impl fmt::Display for CombinedLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -96,7 +118,7 @@ impl fmt::Display for Quoted<'_> {
 /// }
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct JsonLine<'e>(pub(super) &'e LogEntry<'e>);
+pub struct JsonLine<'e>(&'e LogEntry<'e>);
 
 /// The members of a [`JsonLine`], in their order.
 #[derive(Serialize)]
